@@ -1,0 +1,80 @@
+"""Renders the template as a user would, and runs commands in what came out."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from copier import run_copy
+
+ROOT = Path(__file__).parents[1]
+COPIER_YML = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+QUESTIONS = {key: value for key, value in COPIER_YML.items() if not key.startswith("_")}
+ASKED = {key for key, value in QUESTIONS.items() if value.get("when") is not False}
+CHOICES: dict[str, list[str]] = {
+    key: list(value["choices"].values() if isinstance(value["choices"], dict) else value["choices"])
+    for key, value in QUESTIONS.items()
+    if "choices" in value
+}
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return the variables of a user's shell: none of this test run's own, nor of this project's environment."""
+    hidden = ("VIRTUAL_ENV", "UV_RUN_RECURSION_DEPTH", "PYTHONDONTWRITEBYTECODE", "CI", "MAKEFLAGS", "MAKELEVEL")
+    kept = {key: value for key, value in os.environ.items() if key not in hidden and not key.startswith("PYTEST_")}
+    own = str(Path(sys.executable).parent)
+    kept["PATH"] = os.pathsep.join(entry for entry in kept["PATH"].split(os.pathsep) if entry != own)
+    identity = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.com"}
+    identity |= {"GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.com"}
+    return kept | identity | changes
+
+
+def run(
+    *command: str | Path, cwd: Path, env: dict[str, str] | None = None, expect: int | None = 0
+) -> subprocess.CompletedProcess[str]:
+    """Run a command; fail with all its output when it does not end with `expect` (None: with anything)."""
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=env or environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    if expect is not None and result.returncode != expect:
+        raise AssertionError(f"{command} ended with {result.returncode}, not {expect}:\n{result.stdout}")
+    return result
+
+
+def upstream(folder: Path) -> Path:
+    """Put the working tree, committed or not, into a git repository with a release tag."""
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).stdout
+    for name in filter(None, listed.split("\0")):
+        source, target = ROOT / name, folder / name
+        if source.is_symlink() or source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=folder)
+    run("git", "add", "--all", "--force", cwd=folder)
+    run("git", "commit", "--quiet", "--no-verify", "--message", "release: v1.0.0", cwd=folder)
+    run("git", "tag", "v1.0.0", cwd=folder)
+    return folder
+
+
+def render(template: Path, destination: Path, **answers: Any) -> Path:
+    """Render through Copier's own API, without trust; answers to questions that do not exist are an error."""
+    if unknown := set(answers) - ASKED:
+        raise KeyError(f"copier.yml asks no such question: {', '.join(sorted(unknown))}")
+    run_copy(str(template), destination, data=answers, defaults=True, quiet=True)
+    return destination
+
+
+def files(project: Path) -> list[Path]:
+    """List the files of a rendered project that nobody has worked in."""
+    return sorted(path for path in project.rglob("*") if path.is_file())

@@ -1,0 +1,55 @@
+"""`make validate-branch` inside a handful of projects that together hold every pair of choices that matters."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import environment, render, run
+
+pytestmark = pytest.mark.full
+
+PROJECTS: dict[str, dict[str, Any]] = {
+    "base": {"capabilities": [], "python_version": "3.12", "license": "Proprietary", "ml_libraries": ["numpy"]},
+    "base-3.13": {"capabilities": [], "python_version": "3.13", "license": "MIT", "github_user": "ada-lovelace"},
+    "notebooks-3.13": {
+        "capabilities": ["notebooks"],
+        "python_version": "3.13",
+        "license": "BSD-3-Clause",
+        "ml_libraries": ["polars", "scikit-learn"],
+        "user_email": "ada@example.com",
+    },
+    "base-3.14": {"capabilities": [], "python_version": "3.14"},
+    "notebooks-3.14": {"capabilities": ["notebooks"], "python_version": "3.14"},
+    "hostile": {
+        "project_name": 'He said "hi": 100% C:\\new {x} #1 — é 👩‍💻',
+        "project_description": "${{ secrets.X }} $(touch pwned) `id` {{ 7*7 }} {% raw %} '''\"\"\"\\",
+        "user_name": 'Renée "Rex" O\'Neil, <the first>',
+        "user_email": "renee+x@example.com",
+        "package_name": "n" * 40,
+    },
+    "short": {"package_name": "a"},
+}
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_project_validates(template: Path, tmp_path: Path, name: str) -> None:
+    answers = PROJECTS[name]
+    project = render(template, tmp_path / "project", **answers)
+    python = answers.get("python_version", "3.12")
+    if run("uv", "python", "find", "--no-project", python, cwd=project, expect=None).returncode:
+        pytest.skip(f"uv finds no Python {python} on this machine")
+
+    run("make", "init", cwd=project)
+    output = run("make", "validate-branch", cwd=project, env=environment(CI="true")).stdout
+
+    assert "validate-branch: all passed" in output
+    assert f"Python {python}." in run(".venv/bin/python", "--version", cwd=project).stdout
+    assert not (project / "pwned").exists()
+    run("git", "add", "--all", cwd=project)
+    run("git", "commit", "--quiet", "--message", "feat: first commit", cwd=project)
+    wanted = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    for library in answers.get("ml_libraries", []):
+        assert any(requirement.startswith(library) for requirement in wanted)
+        module = {"scikit-learn": "sklearn"}.get(library, library)
+        run(".venv/bin/python", "-c", f"import {module}", cwd=project)

@@ -1,0 +1,176 @@
+"""Every variant renders to files that are sound, and that hold no trace of what was not chosen."""
+
+import itertools
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+from harness import ASKED, CHOICES, COPIER_YML, ROOT, files, render, run
+
+CAPABILITIES = [
+    list(chosen)
+    for count in range(len(CHOICES["capabilities"]) + 1)
+    for chosen in itertools.combinations(CHOICES["capabilities"], count)
+]
+# Words that only a repository with the capability holds.
+TRACES = {"notebooks": r"notebook|jupyter|ipynb|nbclient|nbstripout|ipykernel"}
+
+
+def variants() -> Iterator[Any]:
+    """Every set of capabilities with every licence and Python; the other answers take turns."""
+    chosen = itertools.product(CAPABILITIES, CHOICES["license"], CHOICES["python_version"])
+    for number, (capabilities, licence, python) in enumerate(chosen):
+        answers = {"capabilities": capabilities, "license": licence, "python_version": python}
+        answers["ml_libraries"] = [[], ["numpy"], CHOICES["ml_libraries"]][number % 3]
+        answers["github_user"] = ["", "ada-lovelace"][number % 2]
+        answers["user_email"] = ["", "ada@example.com"][number % 2]
+        yield pytest.param(answers, id=f"{'+'.join(capabilities) or 'base'}-{licence}-{python}")
+
+
+@pytest.mark.parametrize("answers", list(variants()))
+def test_every_variant_is_sound(template: Path, tmp_path: Path, answers: dict[str, Any]) -> None:
+    project = render(template, tmp_path / "support-triage", **answers)
+
+    for path in files(project):
+        check_text(path, (ROOT / "template" / path.relative_to(project)).exists())
+        check_syntax(path)
+        for capability in set(CHOICES["capabilities"]) - set(answers["capabilities"]):
+            trace = re.search(
+                TRACES[capability], f"{path.relative_to(project)}\n{path.read_text('utf-8')}", re.IGNORECASE
+            )
+            assert not trace, f"{path} still speaks of {capability}: {trace}"
+    check_makefile(project)
+    check_metadata(project, answers)
+    check_names_in_documents(project, made_later={".env", "uv.lock", ".venv"})
+
+
+def check_text(path: Path, copied: bool) -> None:  # noqa: FBT001
+    text = path.read_text(encoding="utf-8")
+    if path.name == "py.typed":  # the standard asks for this one to be empty
+        assert text == ""
+        return
+    assert text.strip(), f"{path} is empty"
+    assert text.endswith("\n"), f"{path} ends without a line break"
+    assert not text.endswith("\n\n"), f"{path} ends with an empty line"
+    assert "\n\n\n\n" not in text, f"{path} has a hole"
+    assert not re.search(r"[ \t]+$", text, re.MULTILINE), f"{path} has trailing white space"
+    # What GitHub's workflows write with the same braces is in a file that is copied as it is.
+    assert copied or not re.search(r"\{\{|\{%|\{#", text), f"{path} holds Jinja"
+
+
+def check_syntax(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    match path.suffix:
+        case ".py":
+            compile(text, path, "exec")
+        case ".toml":
+            tomllib.loads(text)
+        case ".yml" | ".yaml":
+            yaml.safe_load(text)
+        case ".json":
+            json.loads(text)
+        case ".ipynb":
+            nbformat.validate(nbformat.reads(text, as_version=4))  # type: ignore[no-untyped-call]
+
+
+def targets(project: Path) -> set[str]:
+    return set(re.findall(r"^([a-z][\w-]*):", (project / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+
+def check_makefile(project: Path) -> None:
+    for target in sorted(targets(project)):
+        run("make", "--dry-run", "--warn-undefined-variables", target, cwd=project)
+    listed = run("make", cwd=project).stdout
+    assert "\033" not in listed
+    documented = set(re.findall(r"^([\w-]+):.*## ", (project / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert {line.split()[0] for line in listed.splitlines()} == documented
+
+
+def check_metadata(project: Path, answers: dict[str, Any]) -> None:
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    newer = [version for version in CHOICES["python_version"] if version >= answers["python_version"]]
+    named = [line.split()[-1] for line in metadata["classifiers"] if line.startswith("Programming Language")]
+    required = {re.split(r"[<>=]", requirement)[0] for requirement in metadata["dependencies"]}
+    assert (metadata["name"], metadata["requires-python"]) == ("support-triage", f">={answers['python_version']}")
+    assert named == newer
+    assert required - set(answers["ml_libraries"]) == {"pydantic", "pydantic-settings", "structlog", "typer"}
+    assert required >= set(answers["ml_libraries"])
+    private = "Private :: Do Not Upload" in metadata["classifiers"]
+    assert private == (answers["license"] == "Proprietary")
+    assert metadata["license"] == ("LicenseRef-Proprietary" if private else answers["license"])
+    assert metadata["readme"] == "README.md"
+    assert metadata["authors"][0].get("email", "") == answers["user_email"]
+    owner = answers["github_user"]
+    assert metadata.get("urls", {}) == ({"Repository": f"https://github.com/{owner}/support-triage"} if owner else {})
+    licence = (project / "LICENSE").read_text(encoding="utf-8")
+    first_words = {"Apache-2.0": "Apache License", "MIT": "MIT License", "BSD-3-Clause": "BSD 3-Clause License"}
+    assert first_words.get(answers["license"], "No permission is granted") in licence
+    remembered = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert set(remembered) == ASKED | {"_commit", "_src_path"}
+    assert remembered["_commit"] == "v1.0.0"
+    assert remembered["_src_path"] == COPIER_YML["upstream"]["default"]
+
+
+def check_names_in_documents(project: Path, made_later: set[str]) -> None:
+    """Every file, make target and variable that a document names in code exists."""
+    variables = set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", (project / ".env.example").read_text("utf-8")))
+    for path in project.rglob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        code = re.findall(r"`([^`\n]+)`", text) + re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        for target in re.findall(r"\bmake ([a-z][a-z-]*)", "\n".join(code)):
+            assert target in targets(project), f"{path.name} names the target {target}"
+        for word in itertools.chain.from_iterable(span.split() for span in code if "\n" not in span):
+            if re.fullmatch(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+", word):
+                assert word in variables, f"{path.name} names the variable {word}"
+            if re.fullmatch(r"[\w.*-]*(/[\w.*-]*)+|\.?[\w-]+\.(py|md|toml|yml|yaml|lock|txt)|\.[a-z][\w.-]*", word):
+                exists = word in made_later or list(project.glob(f"**/{word.strip('/')}"))
+                assert exists, f"{path.name} names the file {word}"
+
+
+def test_documents_of_the_template_name_only_what_exists(template: Path) -> None:
+    tracked = run("git", "ls-files", cwd=template).stdout.splitlines()
+    tracked += [name.removeprefix("template/").removesuffix(".jinja") for name in tracked]
+    # Examples of what a user may have, and files that only come into being.
+    known = "".join(f"/{name}\n" for name in [*tracked, "my-app", "answers.yml", "uv.lock", "uv.toml", ".venv/bin/uv"])
+    rendered_targets = re.findall(
+        r"^([a-z][\w-]*):", (template / "template/Makefile.jinja").read_text("utf-8"), re.MULTILINE
+    )
+    for path in [*template.glob("*.md"), *template.glob("docs/**/*.md")]:
+        code = "\n".join(re.findall(r"`{1,3}([^`]+)`{1,3}", path.read_text(encoding="utf-8")))
+        for target in re.findall(r"\bmake ([a-z][a-z-]*)", code):
+            assert target in targets(template) | set(rendered_targets), f"{path.name} names the target {target}"
+        for name in re.findall(r"(?<![\w/.<])((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|yml|lock))(?![\w/])", code):
+            assert re.search(rf"/{re.escape(name.removeprefix('../'))}", known), f"{path.name} names {name}"
+
+
+def test_the_public_address_stands_in_one_place() -> None:
+    listed = run("git", "grep", "--untracked", "-l", "github.com/ai-base-template", cwd=ROOT).stdout.split()
+
+    assert [name for name in listed if not name.startswith("tests/")] == ["copier.yml"]
+
+
+def test_shared_files_are_the_ones_that_this_repository_uses() -> None:
+    """Bots see their pins, and we run what we ship."""
+    shared = [path for path in (ROOT / "template" / ".github").rglob("*") if path.is_file()]
+
+    assert [path.name for path in shared if not path.is_symlink()] == ["dependabot.yml"]
+    for path in shared:
+        if path.is_symlink():
+            assert path.resolve() == ROOT / path.relative_to(ROOT / "template")
+
+
+def test_both_makefiles_install_uv_the_same_way() -> None:
+    recipes = [
+        re.search(r"^install-uv:.*?\n\n", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        for path in (ROOT / "Makefile", ROOT / "template" / "Makefile.jinja")
+    ]
+
+    assert recipes[0]
+    assert recipes[1]
+    assert recipes[0][0] == recipes[1][0]
