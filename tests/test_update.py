@@ -1,0 +1,316 @@
+"""`copier update` from every released version, with what users do to a project, loses nothing and converges."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from copier import run_copy, run_update
+from harness import COPIER_YML, ROOT, environment, files, run, upstream
+from plumbum import local
+
+NEXT = "v999.0.0"
+ADDRESS = COPIER_YML["upstream"]["default"]
+
+
+def released() -> dict[str, str]:
+    """The released versions and their commits: only the branch travels, so they are read from its history."""
+    log = run("git", "log", "--first-parent", "--format=%H %s", cwd=ROOT).stdout.splitlines()
+    return {
+        match[2]: match[1]
+        for line in reversed(log)
+        if (match := re.fullmatch(r"(\w+) release: (v\d+\.\d+\.\d+)", line))
+    }
+
+
+RELEASED = released()
+
+
+def test_the_history_reaches_back_to_the_first_release() -> None:
+    shallow = run("git", "rev-parse", "--is-shallow-repository", cwd=ROOT).stdout.strip()
+
+    assert shallow == "false", "the history is too shallow to know the releases: git fetch --unshallow"
+    assert RELEASED
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Stand in for the public repository: every release, and the working tree as the next one."""
+    folder = tmp_path_factory.mktemp("releases") / "upstream"
+    run("git", "clone", "--quiet", ROOT, folder, cwd=ROOT)
+    for tag, commit in RELEASED.items():
+        run("git", "tag", "--force", tag, commit, cwd=folder)
+    run("git", "rm", "-r", "--quiet", ".", cwd=folder)
+    working = upstream(tmp_path_factory.mktemp("working"))
+    shutil.copytree(working, folder, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
+    run("git", "add", "--all", "--force", cwd=folder)
+    run("git", "commit", "--quiet", "--no-verify", "--allow-empty", "--message", f"release: {NEXT}", cwd=folder)
+    run("git", "tag", NEXT, cwd=folder)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        local.env(**redirect(folder)),
+    ):  # Copier's git sees plumbum's environment
+        for key, value in redirect(folder).items():
+            patch.setenv(key, value)
+        yield folder
+
+
+def redirect(folder: Path) -> dict[str, str]:
+    """Let git find the public address in a folder."""
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{folder}.insteadOf",
+        "GIT_CONFIG_VALUE_0": ADDRESS,
+    }
+
+
+# ---- What users do to a project. Each edit works on any version, so that it can be made after an update as well ----
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def append(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text((path.read_text("utf-8") if path.exists() else "") + text, encoding="utf-8")
+
+
+def add_a_function(project: Path) -> None:
+    append(project / "src/shop/reply.py", "\n\ndef shout(text: str) -> str:\n    return text.upper()\n")
+    replace(
+        project / "src/shop/cli.py",
+        "@app.command()\ndef parse(",
+        '@app.command()\ndef ping() -> None:\n    """Say."""\n    typer.echo("pong")\n\n\n@app.command()\ndef parse(',
+    )
+
+
+def change_dependencies(project: Path) -> None:
+    replace(project / "pyproject.toml", '  "typer>=0.29",\n\n', '  "typer>=0.29",\n  "tomli-w>=1",\n\n')
+    replace(project / "pyproject.toml", '  # "xgboost>=3.1",  # gradient boosting\n', "")
+
+
+def rewrite_the_readme(project: Path) -> None:
+    (project / "README.md").write_text("# The shop\n\nAll ours.\n", encoding="utf-8")
+    append(project / "CHANGELOG.md", "\n## 0.0.1\n\n- Ours.\n")
+
+
+def add_a_make_target(project: Path) -> None:
+    append(project / "Makefile", "\n.PHONY: deploy\ndeploy: ## Deploy\n\t@echo deployed\n")
+
+
+def change_a_ruff_rule(project: Path) -> None:
+    replace(project / "pyproject.toml", '  "A005", ', '  "FIX",     # we do leave a TODO\n  "A005", ')
+
+
+def add_a_hook(project: Path) -> None:
+    hook = "      - id: ours\n        name: ours\n        entry: 'true'\n        language: system\n"
+    append(project / ".pre-commit-config.yaml", hook)
+
+
+def delete_a_file(project: Path) -> None:
+    (project / ".editorconfig").unlink()
+    (project / "src/shop/triage.py").unlink()
+
+
+def rename_a_file(project: Path) -> None:
+    (project / "tests/unit/test_reply.py").rename(project / "tests/unit/test_replies.py")
+
+
+def write_a_notebook(project: Path) -> None:
+    append(project / "notebooks/ours.ipynb", "{}\n")
+
+
+EDITS: list[Callable[[Path], None]] = [
+    add_a_function,
+    change_dependencies,
+    rewrite_the_readme,
+    add_a_make_target,
+    change_a_ruff_rule,
+    add_a_hook,
+    delete_a_file,
+    rename_a_file,
+    write_a_notebook,
+]
+
+# ---- The updates ----
+
+pytestmark = pytest.mark.usefixtures("releases")
+
+ANSWERS: dict[str, Any] = {
+    "project_name": "The “Shop”",
+    "project_description": 'Sells "things": 100% #1',
+    "package_name": "shop",
+    "user_name": "Renée O'Neil",
+    "user_email": "renee@example.com",
+    "license": "MIT",
+    "capabilities": ["notebooks"],
+}
+OWNED = ["README.md", "CHANGELOG.md", "docs/adr", "src/shop/triage.py", "notebooks"]
+
+
+def remembered(project: Path) -> dict[str, Any]:
+    answers: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
+    return answers
+
+
+def commit(project: Path, message: str) -> None:
+    run("git", "add", "--all", cwd=project)
+    run("git", "commit", "--quiet", "--no-verify", "--message", message, cwd=project)
+
+
+def started(version: str, folder: Path, edits: list[Callable[[Path], None]], **answers: Any) -> Path:
+    """Make a project with a released version, and work in it."""
+    run_copy(ADDRESS, folder, data=ANSWERS | answers, vcs_ref=version, defaults=True, quiet=True)
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=folder)
+    commit(folder, "feat: start")
+    for edit in edits:
+        edit(folder)
+    if edits:
+        commit(folder, "feat: work")
+    return folder
+
+
+def expected(before: Path, folder: Path, edits: list[Callable[[Path], None]], **answers: Any) -> Path:
+    """Make what an update should come to: the new version, what is the user's own as it was, and the user's edits."""
+    run_copy(ADDRESS, folder, data=ANSWERS | answers, vcs_ref=NEXT, defaults=True, quiet=True)
+    for edit in edits:
+        edit(folder)
+    for name in OWNED:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).unlink(missing_ok=True)
+        if (before / name).is_dir():
+            shutil.copytree(before / name, folder / name)
+        elif (before / name).exists():
+            shutil.copy2(before / name, folder / name)
+    return folder
+
+
+def contents(project: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(project)): path.read_text("utf-8")
+        for path in files(project)
+        if ".git" not in path.relative_to(project).parts
+    }
+
+
+def check_update(project: Path, tmp_path: Path, edits: list[Callable[[Path], None]], **changed: Any) -> None:
+    before = tmp_path / "before"
+    shutil.copytree(project, before)
+    answered = remembered(project)
+
+    run_update(project, data=changed, defaults=True, overwrite=True, quiet=True)
+
+    assert run("git", "ls-files", "--unmerged", cwd=project).stdout == ""
+    found = contents(project)
+    assert not [name for name in found if name.endswith(".rej")]
+    assert not [name for name, text in found.items() if re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE)]
+    assert remembered(project) == answered | changed | {"_commit": NEXT}
+    target = expected(before, tmp_path / "expected", edits, **changed)
+    assert found == contents(target)
+
+
+@pytest.mark.parametrize("version", RELEASED)
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+def test_each_edit_survives_an_update(tmp_path: Path, version: str, edit: Callable[[Path], None]) -> None:
+    project = started(version, tmp_path / "shop", [edit])
+
+    check_update(project, tmp_path, [edit])
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_all_edits_together_survive_an_update(tmp_path: Path, version: str) -> None:
+    check_update(started(version, tmp_path / "shop", EDITS), tmp_path, EDITS)
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_the_python_can_be_raised_by_an_update(tmp_path: Path, version: str) -> None:
+    check_update(started(version, tmp_path / "shop", EDITS), tmp_path, EDITS, python_version="3.13")
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_capability_can_be_switched_on_by_an_update(tmp_path: Path, version: str) -> None:
+    edits = [edit for edit in EDITS if edit is not write_a_notebook]
+    project = started(version, tmp_path / "shop", edits, capabilities=[])
+
+    run_update(project, data={"capabilities": ["notebooks"]}, defaults=True, overwrite=True, quiet=True)
+
+    assert (project / "notebooks" / "replies.ipynb").exists()
+    assert "nbclient" in (project / "pyproject.toml").read_text("utf-8")
+    assert run("git", "ls-files", "--unmerged", cwd=project).stdout == ""
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_capability_can_be_switched_off_by_an_update(tmp_path: Path, version: str) -> None:
+    project = started(version, tmp_path / "shop", EDITS)
+
+    run_update(project, data={"capabilities": []}, defaults=True, overwrite=True, quiet=True)
+
+    assert not (project / "tests/functional/test_notebooks.py").exists()
+    assert not (project / "notebooks" / "replies.ipynb").exists()
+    assert (project / "notebooks" / "ours.ipynb").exists()
+    assert "nbclient" not in (project / "pyproject.toml").read_text("utf-8")
+    assert run("git", "ls-files", "--unmerged", cwd=project).stdout == ""
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_what_is_the_users_own_is_not_even_brought_back(tmp_path: Path, version: str) -> None:
+    def delete_all_that_is_ours(project: Path) -> None:
+        for name in OWNED:
+            run("rm", "-r", name, cwd=project)
+
+    check_update(started(version, tmp_path / "shop", [delete_all_that_is_ours]), tmp_path, [delete_all_that_is_ours])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("version", RELEASED)
+def test_make_template_update_validates(tmp_path: Path, version: str) -> None:
+    """The commands that a user types, from the oldest project to a green one."""
+    edits = [edit for edit in EDITS if edit not in (delete_a_file, write_a_notebook, add_a_function)]
+    project = started(version, tmp_path / "shop", edits)
+    run("make", "init", cwd=project)
+    commit(project, "chore: lock")
+
+    output = run("make", "template-check", cwd=project).stdout
+    assert "999.0.0" in output
+    output = run("make", "template-update", cwd=project).stdout
+
+    assert "validate-branch: all passed" in output
+    assert remembered(project)["_commit"] == NEXT
+    assert "deployed" in run("make", "deploy", cwd=project).stdout
+
+
+@pytest.mark.full
+def test_a_conflict_is_told_in_words_and_by_the_exit_code(tmp_path: Path) -> None:
+    oldest, newest = next(iter(RELEASED)), tmp_path / "newest"
+    project = started(oldest, tmp_path / "shop", [])
+    run_copy(ADDRESS, newest, data=ANSWERS, vcs_ref=NEXT, defaults=True, quiet=True)
+    old, new = (path.read_text("utf-8").splitlines() for path in (project / "AGENTS.md", newest / "AGENTS.md"))
+    changed = next(line for line in old if line and line not in new)
+    replace(project / "AGENTS.md", changed, f"Ours: {changed}")
+    run("make", "init", cwd=project)
+    commit(project, "feat: ours")
+
+    output = run("make", "template-update", cwd=project, expect=2).stdout
+
+    assert "these files need your decision" in output
+    assert re.search(r"^AGENTS\.md$", output, re.MULTILINE)
+    text = (project / "AGENTS.md").read_text("utf-8")
+    assert f"Ours: {changed}" in text
+    assert "<<<<<<< before updating" in text
+    run("git", "add", "--all", cwd=project)
+    assert "no merge markers" in run("git", "commit", "--message", "feat: update", cwd=project, expect=1).stdout
+
+
+def test_without_the_network_the_commands_say_so(project: Path, tmp_path: Path) -> None:
+    nowhere = environment(**redirect(tmp_path / "nowhere"), COPIER_CACHE_DIR=str(tmp_path / "cache"))
+
+    for target in ("template-check", "template-update"):
+        output = run("make", target, cwd=project, env=nowhere, expect=2).stdout
+        assert "_src_path in .copier-answers.yml, is out of reach" in output
+        assert "Traceback" not in output
