@@ -22,7 +22,7 @@ def repository(template: Path, tmp_path: Path) -> Path:
     makefile = makefile.replace("release: .venv/bin/uv", "release:").replace("$(RUN) python", "python3")
     (clone / "Makefile").write_text(makefile, encoding="utf-8")
     changelog = (clone / "CHANGELOG.md").read_text("utf-8")
-    changelog = re.sub(r"## Unreleased\n+(- )?", "## Unreleased\n\n- Something new.\n- ", changelog, count=1)
+    changelog = changelog.replace("## Unreleased\n\n", "## Unreleased\n\n- Something new.\n\n", 1)
     (clone / "CHANGELOG.md").write_text(changelog, encoding="utf-8")
     run("git", "commit", "--quiet", "--all", "--message", "feat: something new", cwd=clone)
     return clone

@@ -19,21 +19,25 @@ ADDRESS = COPIER_YML["upstream"]["default"]
 def released() -> dict[str, str]:
     """The released versions and their commits: only the branch travels, so they are read from its history."""
     log = run("git", "log", "--first-parent", "--format=%H %s", cwd=ROOT).stdout.splitlines()
-    return {
+    found = {
         match[2]: match[1]
         for line in reversed(log)
         if (match := re.fullmatch(r"(\w+) release: (v\d+\.\d+\.\d+)", line))
     }
+    if "v0.1.0" not in found:
+        raise RuntimeError("the history is too shallow to know the releases: git fetch --unshallow")
+    return found
 
 
 RELEASED = released()
 
 
-def test_the_history_reaches_back_to_the_first_release() -> None:
-    shallow = run("git", "rev-parse", "--is-shallow-repository", cwd=ROOT).stdout.strip()
+def test_a_history_that_is_too_shallow_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", tmp_path / "shallow", cwd=tmp_path)
+    monkeypatch.setattr("test_update.ROOT", tmp_path / "shallow")
 
-    assert shallow == "false", "the history is too shallow to know the releases: git fetch --unshallow"
-    assert RELEASED
+    with pytest.raises(RuntimeError, match="too shallow to know the releases: git fetch --unshallow"):
+        released()
 
 
 @pytest.fixture(scope="module")
