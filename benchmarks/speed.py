@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from harness import COPIER_YML, environment, render, run, upstream  # noqa: E402
+from harness import environment, redirect, render, run, upstream  # noqa: E402
 
 EMPTY_TEST = "def test_nothing() -> None:\n    pass\n"
 
@@ -133,10 +133,7 @@ def updating(folder: Path, template: Path) -> bool:
     agents.write_text(agents.read_text("utf-8") + "- Be brief.\n", encoding="utf-8")
     run("git", "commit", "--quiet", "--all", "--message", "release: v2.0.0", cwd=template)
     run("git", "tag", "v2.0.0", cwd=template)
-    address = COPIER_YML["upstream"]["default"]
-    env = environment(
-        GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0=f"url.file://{template}.insteadOf", GIT_CONFIG_VALUE_0=address
-    )
+    env = environment(**redirect(template))
 
     def by_make() -> None:
         run("git", "reset", "--quiet", "--hard", cwd=ours)

@@ -13,9 +13,8 @@ ROOT = Path(__file__).parents[1]
 WALK = ROOT / "docs" / "walk.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from harness import COPIER_YML, environment, upstream  # noqa: E402
+from harness import environment, redirect, upstream  # noqa: E402
 
-ADDRESS = COPIER_YML["upstream"]["default"]
 # A line with a # is told, the others are typed. `template` stands for the public repository.
 SCRIPT = """\
 ## Way 1: from a clone
@@ -88,13 +87,8 @@ def stage(folder: Path) -> dict[str, str]:
     (template / "CHANGELOG.md").write_text(
         "# Changelog\n\n## Unreleased\n\n## 1.0.0 (2026-01-01)\n\n- First.\n", "utf-8"
     )
-    redirect = {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_VALUE_0": ADDRESS,
-        "GIT_CONFIG_KEY_0": f"url.file://{template}.insteadOf",
-    }
     env = environment(
-        **redirect, TEMPLATE=str(template), HERE=str(folder / "here"), COPIER_CACHE_DIR=str(folder / "cache")
+        **redirect(template), TEMPLATE=str(template), HERE=str(folder / "here"), COPIER_CACHE_DIR=str(folder / "cache")
     )
 
     def git(*arguments: str, cwd: Path) -> None:

@@ -13,6 +13,7 @@ from copier import run_copy
 
 ROOT = Path(__file__).parents[1]
 COPIER_YML = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+ADDRESS = COPIER_YML["upstream"]["default"]
 QUESTIONS = {key: value for key, value in COPIER_YML.items() if not key.startswith("_")}
 ASKED = {key for key, value in QUESTIONS.items() if value.get("when") is not False}
 CHOICES: dict[str, list[str]] = {
@@ -79,6 +80,21 @@ def render(template: Path, destination: Path, **answers: Any) -> Path:
         raise KeyError(f"copier.yml asks no such question: {', '.join(sorted(unknown))}")
     run_copy(str(template), destination, data=answers, defaults=True, quiet=True)
     return destination
+
+
+def redirect(folder: Path) -> dict[str, str]:
+    """Let git find the template's public address in a folder."""
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{folder}.insteadOf",
+        "GIT_CONFIG_VALUE_0": ADDRESS,
+    }
+
+
+def remembered(project: Path) -> dict[str, Any]:
+    """Read a project's answers file."""
+    answers: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
+    return answers
 
 
 def files(project: Path) -> list[Path]:

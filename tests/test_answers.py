@@ -14,7 +14,7 @@ import pytest
 import yaml
 from copier import run_copy
 from copier.errors import CopierError
-from harness import CHOICES, COPIER_YML, environment, files, render, run
+from harness import CHOICES, COPIER_YML, environment, files, redirect, render, run
 from plumbum import local
 
 COPIER = Path(sys.executable).parent / "copier"
@@ -222,8 +222,7 @@ def test_a_folder_with_only_a_git_repository_is_fine(template: Path, tmp_path: P
 
 def test_copier_update_is_not_taken_for_a_second_copy(template: Path, project: Path) -> None:
     """The check for a taken folder must not stop an update; nothing has changed, so nothing does."""
-    settings = environment(GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0=f"url.file://{template}.insteadOf")
-    settings["GIT_CONFIG_VALUE_0"] = yaml.safe_load((template / "copier.yml").read_text("utf-8"))["upstream"]["default"]
+    settings = environment(**redirect(template))
 
     run(COPIER, "update", "--defaults", cwd=project, env=settings)
 

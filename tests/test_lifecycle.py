@@ -3,15 +3,12 @@
 import shutil
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import pytest
 import yaml
-from harness import COPIER_YML, ROOT, environment, files, render, run
-from test_update import redirect
+from harness import ADDRESS, ROOT, environment, files, redirect, remembered, render, run
 
-ADDRESS = COPIER_YML["upstream"]["default"]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 
@@ -26,11 +23,6 @@ def copy(template: Path, tmp_path: Path) -> Path:
     run("git", "commit", "--quiet", "--message", "Initial commit", cwd=folder)
     run("git", "remote", "add", "origin", "git@github.com:me/my-shop.git", cwd=folder)
     return folder
-
-
-def remembered(project: Path) -> dict[str, Any]:
-    answers: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
-    return answers
 
 
 def tracked(project: Path, revision: str = "HEAD") -> dict[str, str]:

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from copier import run_copy, run_update
-from harness import COPIER_YML, ROOT, environment, files, run, upstream
+from harness import ADDRESS, ROOT, environment, files, redirect, remembered, run, upstream
 from plumbum import local
 
 NEXT = "v999.0.0"
-ADDRESS = COPIER_YML["upstream"]["default"]
 
 
 def released() -> dict[str, str]:
@@ -60,15 +58,6 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for key, value in redirect(folder).items():
             patch.setenv(key, value)
         yield folder
-
-
-def redirect(folder: Path) -> dict[str, str]:
-    """Let git find the public address in a folder."""
-    return {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.file://{folder}.insteadOf",
-        "GIT_CONFIG_VALUE_0": ADDRESS,
-    }
 
 
 # ---- What users do to a project. Each edit works on any version, so that it can be made after an update as well ----
@@ -156,11 +145,6 @@ ANSWERS: dict[str, Any] = {
     "capabilities": ["notebooks"],
 }
 OWNED = ["README.md", "CHANGELOG.md", "docs/adr", "src/shop/triage.py", "notebooks"]
-
-
-def remembered(project: Path) -> dict[str, Any]:
-    answers: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
-    return answers
 
 
 def commit(project: Path, message: str) -> None:
