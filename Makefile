@@ -130,6 +130,7 @@ validate-branch: lint type-check test-all ## Check everything, as CI does; chang
 .PHONY: benchmark
 benchmark: .venv/bin/uv ## Measure what the README claims, side by side
 	@$(RUN) python benchmarks/speed.py
+	@$(RUN) python benchmarks/llm.py
 
 .PHONY: release
 release: .venv/bin/uv ## Release the template: make release VERSION=1.2.3

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import render, run, upstream
@@ -23,21 +24,41 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return upstream(tmp_path_factory.mktemp("template"))
 
 
-@pytest.fixture(scope="session")
-def default_project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a project rendered with no answer at all, set up and committed through its own hooks."""
-    project = render(template, tmp_path_factory.mktemp("work") / "my-app")
+def set_up(template: Path, folder: Path, **answers: Any) -> Path:
+    """Return a project, set up and committed through its own hooks."""
+    project = render(template, folder / "my-app", **answers)
     run("make", "init", cwd=project)
     run("git", "add", "--all", cwd=project)
     run("git", "commit", "--quiet", "--message", "feat: first commit", cwd=project)
     return project
 
 
+def lend(project: Path) -> Iterator[Path]:
+    """Lend a project; what a test changes in it is undone afterwards."""
+    head = run("git", "rev-parse", "HEAD", cwd=project).stdout.strip()
+    yield project
+    run("git", "reset", "--quiet", "--hard", head, cwd=project)
+    run("git", "clean", "--quiet", "-d", "--force", cwd=project)
+    run("cp", ".env.example", ".env", cwd=project)
+
+
+@pytest.fixture(scope="session")
+def default_project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project rendered with no answer at all."""
+    return set_up(template, tmp_path_factory.mktemp("default"))
+
+
+@pytest.fixture(scope="session")
+def small_project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project whose own tests take seconds, for what all projects share and many tests try."""
+    return set_up(template, tmp_path_factory.mktemp("small"), capabilities=["notebooks"])
+
+
 @pytest.fixture
-def project(default_project: Path) -> Iterator[Path]:
-    """Lend the default project; what a test changes in it is undone afterwards."""
-    head = run("git", "rev-parse", "HEAD", cwd=default_project).stdout.strip()
-    yield default_project
-    run("git", "reset", "--quiet", "--hard", head, cwd=default_project)
-    run("git", "clean", "--quiet", "-d", "--force", cwd=default_project)
-    run("cp", ".env.example", ".env", cwd=default_project)
+def project(small_project: Path) -> Iterator[Path]:
+    yield from lend(small_project)
+
+
+@pytest.fixture
+def whole_project(default_project: Path) -> Iterator[Path]:
+    yield from lend(default_project)

@@ -79,6 +79,7 @@ def test_hostile_text_comes_out_intact(template: Path, tmp_path: Path, text: str
         ("package_name", "json", "such as: json_app"),
         ("package_name", "pydantic", "such as: pydantic_app"),
         ("package_name", "tests", "such as: tests_app"),
+        ("package_name", "openai", "such as: openai_app"),
         ("package_name", "x" * 41, "at most 40"),
         ("user_email", "ada", "ada@example.com"),
         ("user_email", "ada@localhost", "ada@example.com"),
@@ -91,6 +92,8 @@ def test_hostile_text_comes_out_intact(template: Path, tmp_path: Path, text: str
         ("license", "GPL", "license"),
         ("python_version", "3.11", "python_version"),
         ("capabilities", ["telepathy"], "capabilities"),
+        ("llm_providers", ["delphi"], "llm_providers"),
+        ("llm_providers", [], "Choose at least one, such as: openai"),
     ],
 )
 def test_a_bad_answer_is_refused(template: Path, tmp_path: Path, question: str, answer: Any, message: str) -> None:
@@ -134,7 +137,9 @@ def test_an_answer_to_no_question_is_an_error_of_the_test(template: Path, tmp_pa
 def test_no_name_is_missing_among_the_reserved(default_project: Path, template: Path, tmp_path: Path) -> None:
     """A package may shadow neither a module nor a distribution that the project depends on."""
     everything = render(
-        template, tmp_path / "all", ml_libraries=CHOICES["ml_libraries"], capabilities=CHOICES["capabilities"]
+        template,
+        tmp_path / "all",
+        **{name: CHOICES[name] for name in ("capabilities", "llm_providers", "ml_libraries")},
     )
     run("uv", "lock", "--quiet", cwd=everything)
     locked = {package["name"] for package in tomllib.loads((everything / "uv.lock").read_text("utf-8"))["package"]}
@@ -250,7 +255,16 @@ def test_the_questions_are_asked_and_judged_at_a_terminal(template: Path, tmp_pa
     answer("package called?", "json")
     terminal.expect_exact("such as: json_app")
     terminal.send("\x05\x15triage\r")
-    for question in ("authors?", "reached?", "GitHub user", "licence?", "oldest Python", "able to do?", "libraries"):
+    for question in (
+        "authors?",
+        "reached?",
+        "GitHub user",
+        "licence?",
+        "oldest Python",
+        "able to do?",
+        "Whose models",
+        "libraries",
+    ):
         answer(question)
     terminal.expect_exact("Zürich Triage is ready. Next:")
     terminal.expect(pexpect.EOF)

@@ -37,7 +37,9 @@ def test_make_new_needs_nothing_but_git_make_and_a_python(template: Path, tmp_pa
     clone = tmp_path / "ai-base-template"
     run("git", "clone", "--quiet", template, clone, cwd=tmp_path, env=bare)
 
-    output = run("make", "new", "DEST=../my-app", "DEFAULTS=1", cwd=clone, env=bare).stdout
+    answers = tmp_path / "answers.yml"
+    answers.write_text("capabilities: [notebooks]\n", encoding="utf-8")  # what llm adds takes no other tools
+    output = run("make", "new", "DEST=../my-app", "DEFAULTS=1", f"ANSWERS={answers}", cwd=clone, env=bare).stdout
 
     project = tmp_path / "my-app"
     assert "Installing uv" in output

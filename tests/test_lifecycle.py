@@ -47,7 +47,9 @@ def version_in(copy: Path, commit: str) -> str:
 def test_a_copy_becomes_a_project_that_updates(template: Path, copy: Path, tmp_path: Path) -> None:
     env = environment(**redirect(template))
     answers = tmp_path / "answers.yml"
-    answers.write_text("project_description: 'Sells \"things\"'\nuser_name: Ada\n", encoding="utf-8")
+    answers.write_text(
+        "project_description: 'Sells \"things\"'\nuser_name: Ada\ncapabilities: [notebooks]\n", encoding="utf-8"
+    )
 
     run("make", "environment-create", "DEFAULTS=1", f"ANSWERS={answers}", cwd=copy, env=env)
 
@@ -58,7 +60,8 @@ def test_a_copy_becomes_a_project_that_updates(template: Path, copy: Path, tmp_p
     assert remembered(copy)["_src_path"] == ADDRESS
     assert remembered(copy)["_commit"] == "v1.0.0"
     assert remembered(copy)["package_name"] == "my_shop"
-    fresh = render(template, tmp_path / "fresh" / "My-Shop", project_description='Sells "things"', user_name="Ada")
+    given = {"project_description": 'Sells "things"', "user_name": "Ada", "capabilities": ["notebooks"]}
+    fresh = render(template, tmp_path / "fresh" / "My-Shop", **given)
     assert sorted(tracked(copy)) == sorted(str(path.relative_to(fresh)) for path in files(fresh))
     for name in tracked(copy):
         assert (copy / name).read_bytes() == (fresh / name).read_bytes()

@@ -5,11 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import environment, render, run
+from harness import CHOICES, environment, render, run
 
 pytestmark = pytest.mark.full
 
+HOSTILE = {
+    "project_name": 'He said "hi": 100% C:\\new {x} #1 — é 👩‍💻',
+    "project_description": "${{ secrets.X }} $(touch pwned) `id` {{ 7*7 }} {% raw %} '''\"\"\"\\",
+    "user_name": 'Renée "Rex" O\'Neil, <the first>',
+    "user_email": "renee+x@example.com",
+    "package_name": "n" * 40,
+}
 PROJECTS: dict[str, dict[str, Any]] = {
+    "hostile": {**HOSTILE, "capabilities": ["notebooks"]},
     "base": {"capabilities": [], "python_version": "3.12", "license": "Proprietary", "ml_libraries": ["numpy"]},
     "base-3.13": {"capabilities": [], "python_version": "3.13", "license": "MIT", "github_user": "ada-lovelace"},
     "notebooks-3.13": {
@@ -20,15 +28,10 @@ PROJECTS: dict[str, dict[str, Any]] = {
         "user_email": "ada@example.com",
     },
     "base-3.14": {"capabilities": [], "python_version": "3.14"},
+    "llm-3.13": {"capabilities": ["llm"], "python_version": "3.13", "llm_providers": ["anthropic"]},
+    "llm-3.14": {"capabilities": ["llm", "notebooks"], "python_version": "3.14", "llm_providers": ["google", "groq"]},
     "notebooks-3.14": {"capabilities": ["notebooks"], "python_version": "3.14"},
-    "hostile": {
-        "project_name": 'He said "hi": 100% C:\\new {x} #1 — é 👩‍💻',
-        "project_description": "${{ secrets.X }} $(touch pwned) `id` {{ 7*7 }} {% raw %} '''\"\"\"\\",
-        "user_name": 'Renée "Rex" O\'Neil, <the first>',
-        "user_email": "renee+x@example.com",
-        "package_name": "n" * 40,
-    },
-    "short": {"package_name": "a"},
+    "short": {"package_name": "a", "capabilities": []},
 }
 
 
@@ -53,3 +56,11 @@ def test_a_project_validates(template: Path, tmp_path: Path, name: str) -> None:
         assert any(requirement.startswith(library) for requirement in wanted)
         module = {"scikit-learn": "sklearn"}.get(library, library)
         run(".venv/bin/python", "-c", f"import {module}", cwd=project)
+
+
+def test_the_gateway_is_sound_with_hostile_names_and_every_provider(template: Path, tmp_path: Path) -> None:
+    """Its functional tests, which take a minute, run in other projects."""
+    project = render(template, tmp_path / "project", **HOSTILE, llm_providers=CHOICES["llm_providers"])
+
+    run("make", "init", cwd=project)
+    run("make", "format-check", "lint", "type-check", "test-unit", cwd=project)

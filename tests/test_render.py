@@ -19,7 +19,13 @@ CAPABILITIES = [
     for chosen in itertools.combinations(CHOICES["capabilities"], count)
 ]
 # Words that only a repository with the capability holds.
-TRACES = {"notebooks": r"notebook|jupyter|ipynb|nbclient|nbstripout|ipykernel"}
+TRACES = {
+    "llm": (
+        r"gateway|openai_api|pydantic.ai|genai|jinja|ledger|scrub|budget|prompts?/|triage_ticket|tickets\.py|weekend"
+        r"|checklist|database_url|llm_config|llm_providers|llm\.toml|LLM__|/llm\b|\.llm\b|psycopg|matplotlib|opentelemetry"
+    ),
+    "notebooks": r"notebook|jupyter|ipynb|nbclient|nbstripout|ipykernel",
+}
 
 
 def variants() -> Iterator[Any]:
@@ -28,6 +34,8 @@ def variants() -> Iterator[Any]:
     for number, (capabilities, licence, python) in enumerate(chosen):
         answers = {"capabilities": capabilities, "license": licence, "python_version": python}
         answers["ml_libraries"] = [[], ["numpy"], CHOICES["ml_libraries"]][number % 3]
+        if "llm" in capabilities:
+            answers["llm_providers"] = [["openai"], ["anthropic", "google"], CHOICES["llm_providers"]][number % 3]
         answers["github_user"] = ["", "ada-lovelace"][number % 2]
         answers["user_email"] = ["", "ada@example.com"][number % 2]
         yield pytest.param(answers, id=f"{'+'.join(capabilities) or 'base'}-{licence}-{python}")
@@ -38,7 +46,8 @@ def test_every_variant_is_sound(template: Path, tmp_path: Path, answers: dict[st
     project = render(template, tmp_path / "support-triage", **answers)
 
     for path in files(project):
-        check_text(path, (ROOT / "template" / path.relative_to(project)).exists())
+        source = str(path.relative_to(project)).replace("support_triage", "{{ package_name }}")
+        check_text(path, (ROOT / "template" / source).exists())
         check_syntax(path)
         for capability in set(CHOICES["capabilities"]) - set(answers["capabilities"]):
             trace = re.search(
@@ -99,7 +108,10 @@ def check_metadata(project: Path, answers: dict[str, Any]) -> None:
     required = {re.split(r"[<>=]", requirement)[0] for requirement in metadata["dependencies"]}
     assert (metadata["name"], metadata["requires-python"]) == ("support-triage", f">={answers['python_version']}")
     assert named == newer
-    assert required - set(answers["ml_libraries"]) == {"pydantic", "pydantic-settings", "structlog", "typer"}
+    providers = ",".join(answers.get("llm_providers", []))
+    own = {"pydantic", "pydantic-settings", "structlog", "typer"}
+    own |= {"genai-prices", "jinja2", f"pydantic-ai-slim[{providers}]"} if providers else set()
+    assert required - set(answers["ml_libraries"]) == own
     assert required >= set(answers["ml_libraries"])
     private = "Private :: Do Not Upload" in metadata["classifiers"]
     assert private == (answers["license"] == "Proprietary")
@@ -112,7 +124,8 @@ def check_metadata(project: Path, answers: dict[str, Any]) -> None:
     first_words = {"Apache-2.0": "Apache License", "MIT": "MIT License", "BSD-3-Clause": "BSD 3-Clause License"}
     assert first_words.get(answers["license"], "No permission is granted") in licence
     remembered = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
-    assert set(remembered) == ASKED - {"placeholder"} | {"_commit", "_src_path"}
+    not_asked = {"placeholder"} | ({"llm_providers"} if "llm" not in answers["capabilities"] else set())
+    assert set(remembered) == ASKED - not_asked | {"_commit", "_src_path"}
     assert remembered["_commit"] == "v1.0.0"
     assert remembered["_src_path"] == COPIER_YML["upstream"]["default"]
 

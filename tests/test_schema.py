@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from copier.errors import CopierError
-from harness import QUESTIONS, ROOT, render, run
+from harness import CHOICES, QUESTIONS, ROOT, render, run
 from test_answers import HOSTILE
 from test_update import RELEASED
 
@@ -76,6 +76,8 @@ GOOD: dict[str, list[Any]] = {
     "package_name": ["a", "a1", "my_shop", "n" * 40, "shop2_go"],
     "user_email": ["", "a@b.c", "renee+x%y_z-1@sub.example.museum"],
     "github_user": ["", "a", "ada-lovelace", "name_shortcode", "a" * 39],
+    "capabilities": [[], ["notebooks"], CHOICES["capabilities"]],
+    "llm_providers": [["openai"], ["anthropic", "mistral"], CHOICES["llm_providers"]],
 }
 
 

@@ -247,6 +247,57 @@ def test_a_capability_can_be_switched_off_by_an_update(tmp_path: Path, version: 
 
 
 @pytest.mark.parametrize("version", RELEASED)
+def test_the_gateway_can_be_switched_on_by_an_update(tmp_path: Path, version: str) -> None:
+    changed = {"capabilities": ["llm", "notebooks"], "llm_providers": ["openai"]}
+
+    check_update(started(version, tmp_path / "shop", EDITS), tmp_path, EDITS, **changed)
+
+    for name in ("config/llm.toml", "config/prompts/triage.md", "src/shop/tickets.py", "src/shop/llm/gateway.py"):
+        assert (tmp_path / "shop" / name).exists()
+    assert not (tmp_path / "shop" / "tests/integration/test_endpoint.py").exists()
+
+
+def test_the_gateway_can_be_switched_off_by_an_update(tmp_path: Path) -> None:
+    project = started(NEXT, tmp_path / "shop", [], capabilities=["llm", "notebooks"])
+    append(project / "config/ours.toml", "a = 1\n")
+    commit(project, "feat: ours")
+
+    run_update(project, data={"capabilities": ["notebooks"]}, defaults=True, overwrite=True, quiet=True)
+
+    readme = (project / "README.md").read_text("utf-8")
+    fresh = started(NEXT, tmp_path / "fresh", [], capabilities=["notebooks"])
+    assert contents(project) == contents(fresh) | {"config/ours.toml": "a = 1\n", "README.md": readme}
+    assert "llm_providers" not in remembered(project)
+
+
+def test_configuration_prompts_and_example_are_the_users_own(tmp_path: Path) -> None:
+    project = started(NEXT, tmp_path / "shop", [], capabilities=["llm"], llm_providers=["anthropic", "google"])
+    append(project / "config/llm.toml", "# ours\n")
+    (project / "config/prompts/triage.md").unlink()
+    (project / "src/shop/tickets.py").unlink()
+    commit(project, "feat: ours")
+    before = contents(project)
+
+    run_update(project, defaults=True, overwrite=True, quiet=True)
+
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_name_that_got_reserved_since_is_kept(tmp_path: Path, version: str) -> None:
+    project = started(version, tmp_path / "shop", [], package_name="openai")
+    before = contents(project)
+
+    with pytest.raises(ValueError, match="llm depends on a package that is called openai"):
+        run_update(project, data={"capabilities": ["llm"]}, defaults=True, overwrite=True, quiet=True)
+    assert contents(project) == before
+    run_update(project, defaults=True, overwrite=True, quiet=True)
+
+    assert remembered(project)["package_name"] == "openai"
+    assert (project / "src/openai/cli.py").exists()
+
+
+@pytest.mark.parametrize("version", RELEASED)
 def test_what_is_the_users_own_is_not_even_brought_back(tmp_path: Path, version: str) -> None:
     def delete_all_that_is_ours(project: Path) -> None:
         for name in OWNED:

@@ -1,0 +1,1 @@
+"""One front door for every AI call, with limits that hold."""

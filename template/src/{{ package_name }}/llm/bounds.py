@@ -1,0 +1,54 @@
+"""How many tokens a request can have at most, before it is sent."""
+
+from collections.abc import Callable, Sequence
+
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, is_multi_modal_content
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+from pydantic_core import to_json
+
+from .errors import UnpricedModelError
+
+UNBOUNDED = ("extra_body", "service_tier", "previous_response_id", "conversation")
+"""Settings with which a call can cost more than its text and its output limit tell."""
+
+
+def most_input_tokens(
+    model: Model,
+    messages: list[ModelMessage],
+    settings: ModelSettings | None,
+    params: ModelRequestParameters,
+    context_window: int | None,
+) -> int:
+    """Bound the input: no tokenizer makes more tokens than a text has bytes, and JSON only adds some.
+
+    Pictures and files have no such bound; they may fill the context window (in tokens).
+
+    Raises:
+        UnpricedModelError: There is no bound.
+    """
+    if params.native_tools or any(word in key for key in settings or {} for word in UNBOUNDED):
+        raise UnpricedModelError(model.model_id, f"no bound on its cost with native tools, {', '.join(UNBOUNDED)}")
+    size = len(ModelMessagesTypeAdapter.dump_json(messages))
+    if params.function_tools or params.output_tools or params.output_object:
+        size += len(to_json(model.prepare_request(settings, params)[1], serialize_unknown=True))
+    if any(_holds_media(part) for message in messages for part in message.parts):
+        if not context_window:
+            raise UnpricedModelError(model.model_id, "pictures and files need `context_window` in config/llm.toml")
+        return context_window
+    return size
+
+
+def _holds_media(part: object) -> bool:
+    content = getattr(part, "content", None)
+    items = content if isinstance(content, Sequence) and not isinstance(content, str) else [content]
+    return any(is_multi_modal_content(item) for item in items)
+
+
+def map_strings(value: object, change: Callable[[str], str]) -> object:
+    """Return a JSON value with each of its strings changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: map_strings(each, change) for key, each in value.items()}
+    return [map_strings(each, change) for each in value] if isinstance(value, list) else value

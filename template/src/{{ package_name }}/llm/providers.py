@@ -1,0 +1,87 @@
+"""From a candidate's configuration to a model of the client library; no provider is named here."""
+
+import inspect
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, SecretStr, create_model
+from pydantic_ai.models import Model, create_async_httpx2_client, infer_model
+from pydantic_ai.providers import Provider, infer_provider_class
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .config import Candidate
+from .errors import ConfigError
+from .prices import OFFLINE
+
+if TYPE_CHECKING:  # what the client library uses for HTTP, and asks for itself
+    from httpx2 import AsyncClient, Response
+
+seen_headers: ContextVar[dict[str, str] | None] = ContextVar("seen_headers", default=None)
+"""Where the attempt that is under way collects the headers of the provider's response."""
+
+
+def http_client() -> "AsyncClient":
+    """Make the pool of connections that all candidates share; it belongs to the event loop that it is first used in."""
+    client = create_async_httpx2_client()
+    client.event_hooks["response"].append(_keep_headers)
+    return client
+
+
+async def _keep_headers(response: "Response") -> None:
+    if (headers := seen_headers.get()) is not None:
+        headers.update(response.headers)
+
+
+def build_model(candidate: Candidate, client: "AsyncClient") -> Model:
+    """Build the model that a candidate names.
+
+    Raises:
+        ConfigError: The provider is unknown or not installed, or its key is missing.
+    """
+    if candidate.model.partition(":")[0] == OFFLINE:
+        from .offline import OfflineModel  # noqa: PLC0415 - nobody needs it once there is a provider
+
+        return OfflineModel()
+
+    def provider(kind: str) -> Provider[Any]:
+        key = read_secret(candidate.api_key_env) if candidate.api_key_env else None
+        given = {"base_url": candidate.base_url, "api_key": key, "http_client": client}
+        accepted = inspect.signature(found := infer_provider_class(kind)).parameters
+        return found(**{name: value for name, value in given.items() if value is not None and name in accepted})
+
+    try:
+        return infer_model(candidate.model, provider)
+    except (ImportError, RuntimeError, ValueError) as error:  # the client library's own
+        raise ConfigError(candidate.model, str(error).splitlines()[0]) from error
+
+
+def read_secret(name: str) -> str:
+    """Read a variable from the environment, else from `.env`.
+
+    Raises:
+        ConfigError: It is set in neither.
+    """
+
+    class Lookup(BaseSettings):
+        model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+
+    found = create_model(
+        "Secret", __base__=Lookup, value=(SecretStr | None, Field(default=None, validation_alias=name))
+    )().value  # type: ignore[attr-defined]
+    if found is None:
+        raise ConfigError(name, "not set, neither in the environment nor in .env")
+    return str(found.get_secret_value())
+
+
+def limit_left(headers: Mapping[str, str]) -> float | None:
+    """Return the smallest share (0 to 1) of the provider's rate limits that is left; None where it does not say.
+
+    Providers agree on pairs of headers such as `x-ratelimit-remaining-requests` and `x-ratelimit-limit-requests`.
+    """
+    shares = []
+    for name, remaining in headers.items():
+        limit = headers.get(name.replace("remaining", "limit")) if "ratelimit" in name and "remaining" in name else None
+        if limit and limit.isdecimal() and remaining.isdecimal() and int(limit):
+            shares.append(min(1.0, int(remaining) / int(limit)))
+    return min(shares, default=None)

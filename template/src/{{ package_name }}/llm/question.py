@@ -1,0 +1,231 @@
+"""One question on its way to an answer: cache, candidates, repair, confidence, and what is left when all fail."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import structlog
+from pydantic_ai.messages import ModelMessage, ModelRequest, SystemPromptPart, UserPromptPart
+from pydantic_ai.settings import ModelSettings
+
+from ..scrub import scrub
+from .answers import (
+    Answer,
+    Source,
+    confidence_of,
+    name_of,
+    parameters,
+    question_key,
+    read_answer,
+    read_text,
+    write_text,
+)
+from .chain import Candidates
+from .config import Config
+from .errors import (
+    AllCandidatesFailedError,
+    AwaitingHumanError,
+    BudgetExceededError,
+    CallLimitError,
+    DeadlineExceededError,
+    InputTooLargeError,
+    InvalidOutputError,
+    LLMError,
+    RefusedError,
+    UnavailableError,
+)
+from .guard import Guard
+from .interaction import Running
+from .ledger import Ledger
+from .prompts import Prompt
+from .records import Escalation, dollars, new_id, now
+
+log = structlog.get_logger(__name__)
+
+# After these, an answer that costs nothing is better than none. What is wrong with the question itself surfaces.
+NO_ANSWER = (AllCandidatesFailedError, DeadlineExceededError, BudgetExceededError, CallLimitError)
+REPAIR = "That answer cannot be used: {reason}\nAnswer again: the complete answer, and nothing else."
+CUT = "\n[... cut: the rest was too long]"
+
+
+@dataclass
+class Question:
+    """What is asked, and all that it takes to answer it. `config` is the one of the moment when it was asked."""
+
+    config: Config
+    candidates: Candidates
+    ledger: Ledger
+    call: Running
+    prompt: Prompt
+    variables: Mapping[str, object]
+    output_type: type = str
+    chain: str = ""
+    judge: Callable[[Any], float] | None = None
+    text: str = field(init=False)
+    key: str = field(init=False)
+    guards: list[Guard] = field(init=False)
+    model: str = ""
+    """Which model's answer was read last."""
+
+    def __post_init__(self) -> None:
+        self.chain = self.chain or self.prompt.settings.chain
+        self.text = self._fitting_text()
+        self.guards = self.candidates.chain(self.chain)
+        self.key = question_key(self.prompt.name, self.prompt.version, self.text, self.output_type, self.guards)
+        row = self.call.row
+        row.prompt, row.prompt_version, row.chain = self.prompt.name, self.prompt.version, self.chain
+        row.request, row.output_type = scrub(self.text), name_of(self.output_type)
+
+    @property
+    def messages(self) -> list[ModelMessage]:
+        """The conversation so far: instructions, if the prompt has any, and the question."""
+        system = [SystemPromptPart(self.prompt.settings.system)] if self.prompt.settings.system else []
+        return [ModelRequest(parts=[*system, UserPromptPart(self.text)])]
+
+    @property
+    def settings(self) -> ModelSettings:
+        """What the prompt decides about the call."""
+        wanted = {"temperature": self.prompt.settings.temperature, "max_tokens": self.prompt.settings.max_output_tokens}
+        return cast("ModelSettings", {key: value for key, value in wanted.items() if value is not None})
+
+    async def answer(self, fallback: Callable[[], object] | None, *, human: bool) -> Answer[Any]:
+        """Find an answer, from the best source that has one. Raises as `Gateway.ask`."""
+        if self.config.cache.fresh and (kept := await self._cached(self.config.cache.fresh)) is not None:
+            return self._answer(kept, "cache", reason="asked before")
+        try:
+            output = await self._ask(self.chain, self.guards)
+            sure = confidence_of(output, self.judge)
+            if self._doubts(sure):
+                output, sure = await self._ask_stronger(output, sure)
+        except NO_ANSWER as error:
+            return await self._without_model(error, fallback, human=human)
+        if self._doubts(sure):
+            return await self._ask_person(output, sure)
+        answer = self._answer(output, "model", confidence=sure)
+        text = write_text(output)
+        if self.config.cache.stale and self.call.row.response == text:  # scrubbed: personal data is kept nowhere
+            self.call.answer = self.key, text
+        return answer
+
+    async def _ask(self, chain: str, guards: list[Guard]) -> Any:  # noqa: ANN401 - of the output type
+        """Ask the candidates of a chain in turn, until an answer is valid."""
+        errors: list[Exception] = []
+        for guard in guards:
+            try:
+                return await self._ask_one(guard)
+            except (UnavailableError, InvalidOutputError) as error:
+                errors.append(error)
+                log.warning("llm candidate gave no answer", candidate=guard.name, error=str(error))
+        raise AllCandidatesFailedError(chain, errors)
+
+    async def _ask_one(self, guard: Guard) -> Any:  # noqa: ANN401 - of the output type
+        """Ask a candidate, and once more if its answer is invalid."""
+        params = parameters(guard, self.output_type)
+        messages = self.messages
+        response = await guard.request(messages, self.settings, params)
+        try:
+            output: Any = read_answer(response, self.output_type, self.config.output.html)
+        except InvalidOutputError as error:
+            log.info("llm repair", candidate=guard.name, reason=error.reason)
+            again = ModelRequest(parts=[UserPromptPart(REPAIR.format(reason=error.reason))])
+            messages = guard.prepare_messages([*messages, response, again], params)
+            response = await guard.request(messages, self.settings, params)
+            output = read_answer(response, self.output_type, self.config.output.html)
+        self.model = response.model_name or guard.model_name
+        return output
+
+    def _doubts(self, sure: float | None) -> bool:
+        return sure is not None and sure < self.config.escalation.confidence
+
+    async def _ask_stronger(self, output: object, sure: float | None) -> tuple[object, float | None]:
+        """Ask the stronger chain; where it cannot answer, the first answer stands."""
+        stronger = self.config.escalation.chain
+        if not stronger or stronger == self.chain:
+            return output, sure
+        first = self.model
+        try:
+            better = await self._ask(stronger, self.candidates.chain(stronger))
+        except (*NO_ANSWER, RefusedError) as error:
+            log.warning("llm stronger chain gave no answer", chain=stronger, error=str(error))
+            self.model = first
+            return output, sure
+        return better, confidence_of(better, self.judge)
+
+    async def _ask_person(self, draft: object, sure: float | None) -> Answer[Any]:
+        """Take a person's answer if there is one; else queue the question, and let the draft serve meanwhile."""
+        if not self.config.escalation.human:
+            return self._answer(draft, "model", confidence=sure)
+        if (output := await self._answered_by_person()) is not None:
+            return self._answer(output, "human", reason="answered by a person")
+        reason = f"confidence {sure} is below {self.config.escalation.confidence}"
+        escalation = await self._escalate(reason, draft)
+        return self._answer(draft, "human", confidence=sure, escalation_id=escalation, reason=reason)
+
+    async def _without_model(
+        self, error: LLMError, fallback: Callable[[], object] | None, *, human: bool
+    ) -> Answer[Any]:
+        """Find an answer that costs nothing; the error surfaces where there is none."""
+        reason = f"{type(error).__name__}: {error}"
+        self.call.row.error = scrub(reason)
+        refused = isinstance(error, RefusedError)  # then the caller decides what may stand in
+        if not refused and (output := await self._cached(self.config.cache.stale)) is not None:
+            return self._answer(output, "cache", reason=reason)
+        if fallback is not None:
+            return self._answer(fallback(), "fallback", reason=reason)
+        if human:
+            if (output := await self._answered_by_person()) is not None:
+                return self._answer(output, "human", reason=reason)
+            raise AwaitingHumanError(await self._escalate(reason, None)) from error
+        raise error
+
+    async def _cached(self, max_age: float) -> object | None:
+        found = await self.ledger.call(self.ledger.cached, self.key, max_age)
+        return read_text(found[0], self.output_type, self.config.output.html) if found else None
+
+    async def _answered_by_person(self) -> object | None:
+        found = await self.ledger.call(self.ledger.answered, self.key)
+        try:
+            return read_text(found.answer, self.output_type, self.config.output.html) if found else None
+        except InvalidOutputError as error:
+            log.warning("llm person's answer does not fit", escalation=found.id if found else "", reason=error.reason)
+            return None
+
+    async def _escalate(self, reason: str, draft: object | None) -> str:
+        escalation = Escalation(
+            new_id(),
+            self.call.row.id,
+            now(),
+            self.key,
+            scrub(reason),
+            self.prompt.name,
+            scrub(self.text),
+            draft="" if draft is None else scrub(write_text(draft)),
+            output_type=name_of(self.output_type),
+        )
+        log.warning("llm escalated to a person", escalation=escalation.id, reason=reason)
+        return str(await self.ledger.call(self.ledger.escalate, escalation))
+
+    def _answer(self, output: object, source: Source, **more: Any) -> Answer[Any]:  # noqa: ANN401 - fields of Answer
+        row = self.call.row
+        row.source, row.response, row.confidence = source, scrub(write_text(output)), more.get("confidence")
+        row.model = self.model if source == "model" or more.get("escalation_id") else ""
+        return Answer(output, source, row.model, dollars(row.cost), row.calls, row.id, **more)
+
+    def _fitting_text(self) -> str:
+        """Render the prompt; of an input that is too long, cut the longest variable, or refuse it, as configured."""
+        text = self.prompt.render(self.variables)
+        limit = self.config.input.max_bytes
+        size = len(text.encode())
+        if size <= limit:
+            return text
+        texts = {name: value.encode() for name, value in self.variables.items() if isinstance(value, str)}
+        longest = max(texts, key=lambda name: len(texts[name]), default="")
+        keep = len(texts.get(longest, b"")) - (size - limit) - len(CUT)
+        if self.config.input.too_long == "refuse" or keep <= 0:
+            raise InputTooLargeError(limit, size)
+        log.warning("llm input cut", variable=longest, size=size, limit=limit)
+        kept = texts[longest][:keep].decode(errors="ignore") + CUT
+        text = self.prompt.render({**self.variables, longest: kept})
+        if len(text.encode()) > limit:
+            raise InputTooLargeError(limit, size)
+        return text
