@@ -1,6 +1,6 @@
 """Random answers: each is refused with a clear message and nothing written, or every file parses and holds it.
 
-`make test-all` tries 300 of them; `HOSTILE=5000 make test-hostile` tries as many as you like.
+`make test-all` tries 150 of them; `HOSTILE=5000 make test-hostile` tries as many as you like.
 """
 
 import json
@@ -84,8 +84,9 @@ ANSWERS = st.fixed_dictionaries(
         ),
         "package_name": st.from_regex(r"zz[a-z]{1,8}(_[a-z0-9]{1,8})?", fullmatch=True),
         "license": st.sampled_from(CHOICES["license"]),
-        "capabilities": st.lists(st.sampled_from(CHOICES["capabilities"]), unique=True),
     },
+).flatmap(  # no free text ends up in what llm adds, and its many files take long; the matrix has it with hostile names
+    lambda answers: st.sampled_from([[], ["notebooks"]]).map(lambda chosen: answers | {"capabilities": chosen})
 )
 SPOILT = st.builds(
     lambda answers, name, text: answers | {name: text},
@@ -102,7 +103,7 @@ def outcomes() -> dict[str, int]:
 
 @given(answers=st.one_of(ANSWERS, ANSWERS, ANSWERS, SPOILT))
 @settings(
-    max_examples=int(os.environ.get("HOSTILE", "300")),
+    max_examples=int(os.environ.get("HOSTILE", "150")),
     deadline=None,
     derandomize="HOSTILE" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -139,7 +139,7 @@ class Guard(WrapperModel):
             plain = map_strings(ModelMessagesTypeAdapter.dump_python(messages, mode="json"), scrub)
             messages = ModelMessagesTypeAdapter.validate_python(plain)
         tokens = most_input_tokens(self.wrapped, messages, model_settings, params, self.context_window)
-        limit = min((model_settings or {}).get("max_tokens") or 10**9, self.candidate.max_output_tokens)
+        limit = min(max(1, (model_settings or {}).get("max_tokens") or 10**9), self.candidate.max_output_tokens)
         timeout = min(self.candidate.timeout, call.remaining())
         async with self.limiter.slot(timeout) as waited:
             probe = self.breaker.admit()
@@ -219,7 +219,7 @@ class Guard(WrapperModel):
         attempt.status = "ok"
         attempt.model = response.model_name or attempt.model
         attempt.input_tokens, attempt.output_tokens = usage.input_tokens, usage.output_tokens
-        if response.state == "complete" and usage.input_tokens + usage.output_tokens:
+        if response.state == "complete" and min(usage.input_tokens, usage.output_tokens) >= 0 < usage.total_tokens:
             attempt.cost, attempt.cost_basis = self.price.cost(usage), "reported"
             if attempt.cost > attempt.reserved:
                 log.error("llm attempt cost more than its bound", attempt=attempt.id, model=attempt.model)

@@ -1,6 +1,7 @@
 """From a candidate's configuration to a model of the client library; no provider is named here."""
 
 import inspect
+import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ seen_headers: ContextVar[dict[str, str] | None] = ContextVar("seen_headers", def
 
 def http_client() -> "AsyncClient":
     """Make the pool of connections that all candidates share; it belongs to the event loop that it is first used in."""
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # every attempt has a line of its own, which says more
     client = create_async_httpx2_client()
     client.event_hooks["response"].append(_keep_headers)
     return client
