@@ -71,7 +71,7 @@ def read_text[T](text: str, output_type: type[T], html: Literal["escape", "keep"
         return cast("T", clean(text, html))
     try:
         value = parse_reply(text, output_type).value
-        plain = value.model_dump(mode="json")
+        plain = value.model_dump(mode="json", by_alias=True, round_trip=True)
         cleaned = clean_value(plain, html)
         return cast("T", value if cleaned == plain else output_type.model_validate_json(to_json(cleaned)))
     except ReplyError as error:
@@ -82,7 +82,7 @@ def read_text[T](text: str, output_type: type[T], html: Literal["escape", "keep"
 
 def write_text(output: object) -> str:
     """Write an output as text: the reverse of `read_text`."""
-    return output.model_dump_json() if isinstance(output, BaseModel) else str(output)
+    return output.model_dump_json(by_alias=True, round_trip=True) if isinstance(output, BaseModel) else str(output)
 
 
 def confidence_of[T](output: T, judge: Callable[[T], float] | None) -> float | None:

@@ -1,12 +1,14 @@
 """How many tokens a request can have at most, before it is sent."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, is_multi_modal_content
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 from pydantic_core import to_json
 
+from ..scrub import scrub
 from .errors import UnpricedModelError
 
 UNBOUNDED = ("extra_body", "service_tier", "previous_response_id", "conversation")
@@ -43,6 +45,20 @@ def _holds_media(part: object) -> bool:
     content = getattr(part, "content", None)
     items = content if isinstance(content, Sequence) and not isinstance(content, str) else [content]
     return any(is_multi_modal_content(item) for item in items)
+
+
+def without_personal_data(
+    messages: list[ModelMessage], params: ModelRequestParameters
+) -> tuple[list[ModelMessage], ModelRequestParameters]:
+    """Scrub whatever is going to be sent: messages, instructions, and what tools say of themselves."""
+    plain = map_strings(ModelMessagesTypeAdapter.dump_python(messages, mode="json"), scrub)
+    tools = [replace(tool, description=scrub(tool.description or "")) for tool in params.function_tools]
+    parts = params.instruction_parts and [
+        replace(part, content=scrub(part.content)) for part in params.instruction_parts
+    ]
+    return ModelMessagesTypeAdapter.validate_python(plain), replace(
+        params, function_tools=tools, instruction_parts=parts
+    )
 
 
 def map_strings(value: object, change: Callable[[str], str]) -> object:

@@ -186,7 +186,10 @@ def parse_config(source: str | Mapping[str, object], path: Path | str = "config"
     """
     text = source if isinstance(source, str) else ""
     try:
-        return Config(**(tomllib.loads(source) if isinstance(source, str) else source))
+        given = tomllib.loads(source) if isinstance(source, str) else source
+        if odd := [key for key in given if key.startswith("_")]:  # the base class takes these for its own options
+            raise ConfigError(str(path), f"{odd[0]}: no such key")
+        return Config(**given)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         raise ConfigError(f"{path}:{line[1] if line else text.count(chr(10)) + 1}", str(error)) from None
@@ -197,6 +200,8 @@ def parse_config(source: str | Mapping[str, object], path: Path | str = "config"
         if detail["loc"]:
             reason = f"{'.'.join(keys)}: {reason} (got {str(detail['input'])[:60]!r})"
         raise ConfigError(f"{path}:{_line_of(text, keys)}" if text else str(path), reason) from None
+    except RecursionError:
+        raise ConfigError(str(path), "nested too deeply") from None
     except ValueError as error:  # an environment variable that is no JSON where a table is wanted
         raise ConfigError("environment", str(error)) from None
 

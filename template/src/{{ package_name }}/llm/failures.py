@@ -17,6 +17,7 @@ from .errors import ConfigError
 
 MISCONFIGURED = (ModelAuthenticationError, ModelNotFoundError, ModelQuotaExceededError, ConfigError)
 TRANSIENT = (ModelAPIError, UnexpectedModelBehavior, TimeoutError, OSError)
+GAVE_UP_WAITING = (408, 502, 504, 524)  # somebody on the way did; the provider may have answered, and charged
 RETRYABLE_STATUS = (408, 409, 425, 429)
 
 
@@ -33,7 +34,7 @@ def kind_of(error: BaseException) -> Literal["misconfigured", "rejected", "trans
 def is_free(error: BaseException) -> bool:
     """Whether the provider surely charged nothing: it answered with an error, or was never reached."""
     if isinstance(error, ModelHTTPError):
-        return not error.in_stream
+        return not error.in_stream and error.status_code not in GAVE_UP_WAITING
     return isinstance(error, ConfigError) or (
         isinstance(error, ModelConnectionError) and error.phase in ("pool", "connect")
     )

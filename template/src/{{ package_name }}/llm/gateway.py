@@ -17,7 +17,7 @@ from .chain import Candidates, ChainModel
 from .clean import Cleaner
 from .config import Config, parse_config
 from .errors import LedgerError, RefusedError
-from .interaction import Running, running
+from .interaction import Running, running, under_way
 from .ledger import Ledger
 from .prompts import Prompts
 from .providers import http_client
@@ -208,7 +208,7 @@ class Gateway:
     ) -> AsyncIterator[Running]:
         """Hold everything that is asked inside to the caps of one interaction, and to a deadline in seconds."""
         call = Running.start(self._config(), name, cost_center, user, deadline)
-        token = running.set(call)
+        running.set(call)
         row = call.row
         start = time.perf_counter()
         try:
@@ -219,14 +219,16 @@ class Gateway:
             row.error = scrub(f"{type(error).__name__}: {error}")
             raise
         finally:
-            running.reset(token)
+            call.over = True
+            if running.get() is call:  # an agent's stream may be closed in another context
+                running.set(call.outer)
             row.latency_ms = round((time.perf_counter() - start) * 1000, 3)
             log.info("llm interaction", **told(row))
             await self._record(call)
 
     @asynccontextmanager
     async def _join(self) -> AsyncIterator[Running]:
-        if (call := running.get()) is not None:
+        if (call := under_way()) is not None:
             yield call
         else:
             async with self.interaction("") as call:

@@ -11,13 +11,13 @@ from typing import Any, NoReturn, cast
 
 import structlog
 from pydantic_ai import RunContext
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
+from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from ..scrub import scrub
-from .bounds import map_strings, most_input_tokens
+from .bounds import most_input_tokens, without_personal_data
 from .breaker import Breaker
 from .config import Candidate, Config
 from .errors import AttemptFailedError, LedgerError, RejectedRequestError, UnpricedModelError
@@ -29,10 +29,11 @@ from .prices import Price
 from .providers import limit_left, seen_headers
 from .records import Attempt, new_id, now, told
 
+type Request = tuple[list[ModelMessage], ModelSettings, ModelRequestParameters]
+
 log = structlog.get_logger(__name__)
 
-EXPIRY_MARGIN = 60.0
-"""Seconds after an attempt must be over; then its reservation is charged in full."""
+EXPIRY_MARGIN = 60.0  # seconds after an attempt must be over; then its reservation is charged in full
 
 
 @dataclass(init=False, eq=False)
@@ -78,9 +79,9 @@ class Guard(WrapperModel):
         """
 
         async def once() -> ModelResponse:
-            async with self._attempt(messages, model_settings, model_request_parameters) as (attempt, sent, settings):
+            async with self._attempt(messages, model_settings, model_request_parameters) as (attempt, sent):
                 async with asyncio.timeout(min(self.candidate.timeout, current().remaining())):
-                    response = await self.wrapped.request(sent, settings, model_request_parameters)
+                    response = await self.wrapped.request(*sent)
                 self._take(attempt, response)
                 return response
 
@@ -98,8 +99,8 @@ class Guard(WrapperModel):
 
         @asynccontextmanager
         async def once() -> AsyncIterator[StreamedResponse]:
-            async with self._attempt(messages, model_settings, model_request_parameters) as (attempt, sent, settings):
-                async with self.wrapped.request_stream(sent, settings, model_request_parameters, run_context) as stream:
+            async with self._attempt(messages, model_settings, model_request_parameters) as (attempt, sent):
+                async with self.wrapped.request_stream(*sent, run_context) as stream:
                     yield stream
                 self._take(attempt, stream.get())
 
@@ -131,14 +132,14 @@ class Guard(WrapperModel):
     @asynccontextmanager
     async def _attempt(
         self, messages: list[ModelMessage], model_settings: ModelSettings | None, params: ModelRequestParameters
-    ) -> AsyncIterator[tuple[Attempt, list[ModelMessage], ModelSettings]]:
+    ) -> AsyncIterator[tuple[Attempt, Request]]:
         """Wait for a turn and reserve; afterwards settle, record, and tell the breaker. Yields what to send."""
         call = current()
         self.breaker.check()
         if not self.config().privacy.send_personal_data:
-            plain = map_strings(ModelMessagesTypeAdapter.dump_python(messages, mode="json"), scrub)
-            messages = ModelMessagesTypeAdapter.validate_python(plain)
-        tokens = most_input_tokens(self.wrapped, messages, model_settings, params, self.context_window)
+            messages, params = without_personal_data(messages, params)
+        window = self.candidate.context_window or self.wrapped.context_window
+        tokens = most_input_tokens(self.wrapped, messages, model_settings, params, window)
         limit = min(max(1, (model_settings or {}).get("max_tokens") or 10**9), self.candidate.max_output_tokens)
         timeout = min(self.candidate.timeout, call.remaining())
         async with self.limiter.slot(timeout) as waited:
@@ -160,7 +161,8 @@ class Guard(WrapperModel):
             seen_headers.set(headers)
             start = time.perf_counter()
             try:
-                yield attempt, messages, cast("ModelSettings", {k: v for k, v in settings.items() if v is not None})
+                set_ones = cast("ModelSettings", {k: v for k, v in settings.items() if v is not None})
+                yield attempt, (messages, set_ones, params)
                 self.breaker.succeeded()
             except BaseException as error:
                 if (judged := self._judge(attempt, error, probe=probe)) is error:
@@ -169,17 +171,12 @@ class Guard(WrapperModel):
             finally:
                 attempt.latency_ms = round((time.perf_counter() - start) * 1000, 3)
                 attempt.limit_left = limit_left(headers)
-                if self.context_window:
-                    attempt.context_used = (attempt.input_tokens + attempt.output_tokens) / self.context_window
+                if window:
+                    attempt.context_used = (attempt.input_tokens + attempt.output_tokens) / window
                 call.settle(attempt.reserved, attempt.cost)
                 call.row.cost += attempt.cost
                 log.info("llm attempt", **told(attempt))
                 await self._settle(attempt, reserved=reserved)
-
-    @property
-    def context_window(self) -> int | None:
-        """In tokens; None where nobody knows."""
-        return self.candidate.context_window or self.wrapped.context_window
 
     async def _reserve(self, call: Running, attempt: Attempt, bound: int, expires_in: float) -> bool:
         """Hold the bound against every cap, or refuse; whether the ledger knows of it."""
@@ -188,7 +185,7 @@ class Guard(WrapperModel):
         attempt.number, attempt.reserved = call.row.calls, bound
         budgets = self.config().budgets
         try:
-            scopes = caps(budgets, call.row.cost_center)
+            scopes = caps(budgets, call.cost_center)
             await self.ledger.call(self.ledger.reserve, attempt, call.row, bound, scopes, expires_in)
         except BaseException as error:
             if isinstance(error, LedgerError) and budgets.when_ledger_fails == "spend":
@@ -219,7 +216,10 @@ class Guard(WrapperModel):
         attempt.status = "ok"
         attempt.model = response.model_name or attempt.model
         attempt.input_tokens, attempt.output_tokens = usage.input_tokens, usage.output_tokens
-        if response.state == "complete" and min(usage.input_tokens, usage.output_tokens) >= 0 < usage.total_tokens:
+        if (
+            response.state == "complete"
+            and min(usage.input_tokens, usage.output_tokens) >= 0 < usage.total_tokens < 10**9
+        ):
             attempt.cost, attempt.cost_basis = self.price.cost(usage), "reported"
             if attempt.cost > attempt.reserved:
                 log.error("llm attempt cost more than its bound", attempt=attempt.id, model=attempt.model)

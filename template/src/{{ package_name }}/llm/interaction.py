@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from hashlib import sha256
 
 import structlog
 
@@ -18,7 +19,13 @@ from .records import NANO, Interaction, dollars, new_id, now
 
 _cost_center: ContextVar[str] = ContextVar("cost_center", default="default")
 _user: ContextVar[str] = ContextVar("user", default="")
-_scrub = lru_cache(1000)(scrub)  # the same few names, with every call
+
+
+@lru_cache(1000)  # the same few names, with every call
+def storable(name: str) -> str:
+    """Return a name without what is personal in it; a hash keeps those apart that would then be the same."""
+    scrubbed = scrub(name)
+    return scrubbed if scrubbed == name else f"{scrubbed} {sha256(name.encode()).hexdigest()[:8]}"
 
 
 @contextmanager
@@ -45,9 +52,12 @@ class Running:
     deadline: float
     ends: float
     outer: "Running | None" = None
+    cost_center: str = "default"
+    """As it was given; the row has it as it may be stored."""
     calls: int = 0
     spent: int = 0
     held: int = 0
+    over: bool = False
     answer: tuple[str, str] | None = None
     """What to keep for the cache: key and text."""
 
@@ -58,17 +68,18 @@ class Running:
         """Begin an interaction; who asks is as given, else as `attributed_to` says."""
         cap = config.budgets.interaction.dollars
         deadline = deadline or config.retry.deadline
+        cost_center = cost_center or _cost_center.get()
         row = Interaction(
             id=new_id(),
             started_at=now(),
-            prompt=_scrub(name),
-            cost_center=_scrub(cost_center or _cost_center.get()),
-            user=_scrub(user or _user.get()),
-            correlation_id=_scrub(str(structlog.contextvars.get_contextvars().get("correlation_id", ""))),
+            prompt=storable(name),
+            cost_center=storable(cost_center),
+            user=storable(user or _user.get()),
+            correlation_id=storable(str(structlog.contextvars.get_contextvars().get("correlation_id", ""))),
         )
         calls = config.budgets.interaction.calls
         ends = time.monotonic() + deadline
-        return cls(row, None if cap is None else nano(cap), calls, deadline, ends, running.get())
+        return cls(row, None if cap is None else nano(cap), calls, deadline, ends, under_way(), cost_center)
 
     def remaining(self) -> float:
         """Return the seconds that are left.
@@ -116,9 +127,17 @@ class Running:
 running: ContextVar[Running | None] = ContextVar("running_interaction", default=None)
 
 
+def under_way() -> Running | None:
+    """Return the interaction that this task is in, if any; a task may outlive the one that it was started in."""
+    call = running.get()
+    while call and call.over:
+        call = call.outer
+    return call
+
+
 def current() -> Running:
     """Return the interaction that is under way."""
-    if (call := running.get()) is None:
+    if (call := under_way()) is None:
         raise LookupError("a guarded model runs inside an interaction: use Gateway.ask, .model or .interaction")
     return call
 
@@ -137,7 +156,7 @@ def caps(budgets: Budgets, cost_center: str) -> dict[str, int | None]:
     periods = {"hour": f"{when:%Y-%m-%dT%H}", "day": f"{when:%Y-%m-%d}", "month": f"{when:%Y-%m}"}
     own = budgets.cost_centers.get(cost_center, budgets.each_cost_center)
     scopes = {}
-    for name, limits in (("overall", budgets.overall), (f"cost center {cost_center}", own)):
+    for name, limits in (("overall", budgets.overall), (f"cost center {storable(cost_center)}", own)):
         for period, value in periods.items():
             cap: Decimal | None = getattr(limits, period)
             scopes[f"{name}, {period} {value}"] = None if cap is None else nano(cap)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import structlog
+from pydantic import BaseModel
 from pydantic_ai.messages import ModelMessage, ModelRequest, SystemPromptPart, UserPromptPart
 from pydantic_ai.settings import ModelSettings
 
@@ -68,6 +69,10 @@ class Question:
     """Which model's answer was read last."""
 
     def __post_init__(self) -> None:
+        if not (
+            isinstance(self.output_type, type) and (self.output_type is str or issubclass(self.output_type, BaseModel))
+        ):
+            raise TypeError(f"output_type must be str or a Pydantic model, not {self.output_type!r}")
         self.chain = self.chain or self.prompt.settings.chain
         self.text = self._fitting_text()
         self.guards = self.candidates.chain(self.chain)
@@ -103,7 +108,7 @@ class Question:
             return await self._ask_person(output, sure)
         answer = self._answer(output, "model", confidence=sure)
         text = write_text(output)
-        if self.config.cache.stale and self.call.row.response == text:  # scrubbed: personal data is kept nowhere
+        if self.config.cache.stale and self.call.row.response == text and self._is_kept_whole(output, text):
             self.call.answer = self.key, text
         return answer
 
@@ -135,7 +140,7 @@ class Question:
         return output
 
     def _doubts(self, sure: float | None) -> bool:
-        return sure is not None and sure < self.config.escalation.confidence
+        return sure is not None and not self.config.escalation.confidence <= sure <= 1  # nor is NaN sure
 
     async def _ask_stronger(self, output: object, sure: float | None) -> tuple[object, float | None]:
         """Ask the stronger chain; where it cannot answer, the first answer stands."""
@@ -178,9 +183,19 @@ class Question:
             raise AwaitingHumanError(await self._escalate(reason, None)) from error
         raise error
 
+    def _is_kept_whole(self, output: object, text: str) -> bool:
+        """Whether the cache can give it back: a secret, or a field that is left out, is not in the text."""
+        try:
+            return bool(read_text(text, self.output_type, self.config.output.html) == output)
+        except InvalidOutputError:
+            return False
+
     async def _cached(self, max_age: float) -> object | None:
         found = await self.ledger.call(self.ledger.cached, self.key, max_age)
-        return read_text(found[0], self.output_type, self.config.output.html) if found else None
+        try:
+            return read_text(found[0], self.output_type, self.config.output.html) if found else None
+        except InvalidOutputError:  # the type has changed since
+            return None
 
     async def _answered_by_person(self) -> object | None:
         found = await self.ledger.call(self.ledger.answered, self.key)
