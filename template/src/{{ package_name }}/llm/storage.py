@@ -171,7 +171,7 @@ class Database:
         connection = None
         try:
             Path(self._place).parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self._place, WAIT, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(self._place, timeout=WAIT, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA wal_autocheckpoint = 10000")  # pages: seldom before our own, see `call`
             connection.execute("PRAGMA synchronous = NORMAL")  # when the power fails, the last moments may be lost
