@@ -28,11 +28,12 @@ sys.path.insert(0, str(ROOT / "tests"))
 from harness import environment, render, run, upstream  # noqa: E402
 
 CACHE = Path(tempfile.gettempdir(), "ai-base-template-benchmark")
+UV = ROOT / ".venv" / "bin" / "uv"
 REPLY = {"text": "It belongs to billing.", "input_tokens": 100, "output_tokens": 950}
 PRICE = {"input": "1", "output": "2"}  # US dollars per million tokens
 COST = 2_000_000  # nanodollars of such a reply
 HEAVY = ("openai", "anthropic", "psycopg", "matplotlib", "opentelemetry.sdk")
-DOUBLES = ("testing", "faults", "loopback", "weekend", "offline")
+DOUBLES = ("audit", "testing", "faults", "loopback", "weekend", "offline")
 
 
 class Worker:
@@ -131,8 +132,8 @@ def litellm(bench: Bench) -> Worker:
     """Start a worker with litellm, which needs another major version of the OpenAI SDK than the project."""
     python = CACHE / "litellm" / "bin" / "python"
     if not python.exists():
-        run("uv", "venv", "--quiet", "--python", bench.python, CACHE / "litellm", cwd=ROOT)
-    run("uv", "pip", "install", "--quiet", "--python", python, "litellm", cwd=ROOT)
+        run(UV, "venv", "--quiet", "--python", bench.python, CACHE / "litellm", cwd=ROOT)
+    run(UV, "pip", "install", "--quiet", "--python", python, "litellm", cwd=ROOT)
     return bench.worker(python)
 
 
@@ -318,14 +319,14 @@ def killed(bench: Bench) -> None:
         victim.kill()
         auditor("reopen", database=database)
         time.sleep(0.1)  # what was sent before is still being read
-        tables = ("attempts", "attempts WHERE status = 'lost'", "reservations", "pending")
+        tables = ("attempts", "attempts WHERE status = 'lost'", "unfinished")
         query = "SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)
-        [[attempts, lost, held, pending]] = auditor("sql", database=database, query=query)
+        [[attempts, lost, unfinished]] = auditor("sql", database=database, query=query)
         joined = "attempts LEFT JOIN interactions ON interactions.id = interaction_id"
         query = f"SELECT count(*) FROM {joined} WHERE source IS NULL"
         [[orphans]] = auditor("sql", database=database, query=query)
         differs = auditor("check", database=database)
-        wrong += bool(held or pending or orphans or differs or server("count") > attempts)
+        wrong += bool(unfinished or orphans or differs or server("count") > attempts)
     what = f"20 x kill -9 in 200 concurrent calls: ledgers with a gap / requests, {lost} cut off"
     bench.row(what, wrong, server("count"), "", "0", kept=not wrong and lost > 0)
 

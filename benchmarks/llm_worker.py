@@ -99,25 +99,25 @@ class Commands:
     async def reopen(self, database: str) -> None:
         """Open a ledger as a process that starts does: what dead processes left is charged."""
         if known := self._ledgers.pop(database, None):
-            known.close()
-        self._ledger(database)
+            await known.close()
+        await self._ledger(database)
 
     async def sql(self, database: str, query: str) -> list[Any]:
         """Return the rows of a query."""
-        with self._ledger(database).database.transaction(read_only=True) as execute:
-            return [list(row) for row in execute(query).fetchall()]
+        async with (await self._ledger(database)).database.transaction(read_only=True) as execute:
+            return [list(row) for row in await execute(query)]
 
     async def check(self, database: str) -> list[str]:
         """Compare the counters with the rows behind them."""
-        differences: list[str] = self._ledger(database).check()
+        differences: list[str] = await self._load("llm.audit").differences(await self._ledger(database))
         return differences
 
     async def spend(self, database: str) -> float:
         """Time what the command line's `spend` asks, by everything it can sum up by; seconds for all together."""
-        ledger = self._ledger(database)
+        ledger = await self._ledger(database)
         start = time.perf_counter()
         for by in ("cost_center", "model", "prompt", "day"):
-            ledger.spend(by)
+            await ledger.spend(by)
         return time.perf_counter() - start
 
     async def multiply(self, database: str) -> None:
@@ -131,26 +131,30 @@ class Commands:
             "model": "seed.model || ' ' || (seed.n % 4)",
             "prompt": "seed.prompt || ' ' || (times.n % 3)",
         }
-        with self._ledger(database).database.transaction() as execute:
+        async with (await self._ledger(database)).database.transaction() as execute:
             for table in ("interactions", "attempts"):
-                columns = [row[1] for row in execute(f"PRAGMA table_info({table})").fetchall()]
+                columns = [row[1] for row in await execute(f"PRAGMA table_info({table})")]
                 values = ", ".join(copied.get(name, f'seed."{name}"') for name in columns)
-                execute(
+                await execute(
                     f"INSERT INTO {table} WITH times(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM times"
                     f" WHERE n < {SCALE - 1}), seed AS MATERIALIZED (SELECT *, row_number() OVER (ORDER BY id) AS n"
                     f" FROM {table}) SELECT {values} FROM times CROSS JOIN seed"
                 )
-            execute(f"UPDATE counters SET spent = spent * {SCALE}")
-            execute("DELETE FROM spend_by_day")
-            execute(
+            await execute("DELETE FROM spend_by_day")
+            await execute(
                 "INSERT INTO spend_by_day SELECT substr(started_at, 1, 10), cost_center, model, prompt, count(*),"
                 " sum(input_tokens), sum(output_tokens), sum(cost) FROM attempts GROUP BY 1, 2, 3, 4"
             )
+            await execute("DELETE FROM counters")
+            for name in ("'overall'", "'cost center ' || cost_center"):
+                for period, end in (("hour", 13), ("day", 10), ("month", 7)):
+                    scope = f"{name} || ', {period} ' || substr(started_at, 1, {end})"
+                    await execute(f"INSERT INTO counters SELECT {scope}, sum(cost), 0 FROM attempts GROUP BY 1")
 
-    def _ledger(self, database: str) -> Any:  # noqa: ANN401 - of the project
+    async def _ledger(self, database: str) -> Any:  # noqa: ANN401 - of the project
         if database not in self._ledgers:
-            self._ledgers[database] = self._load("llm.ledger").Ledger.open(database)
-            self._stack.callback(self._ledgers[database].close)
+            self._ledgers[database] = await self._load("llm.ledger").Ledger.open(database)
+            self._stack.push_async_callback(self._ledgers[database].close)
         return self._ledgers[database]
 
     def _load(self, module: str) -> Any:  # noqa: ANN401

@@ -1,17 +1,13 @@
-"""From a model's response to an answer: validated, cleaned, or refused."""
+"""From a model's text to an answer: validated, cleaned, or refused."""
 
 import hashlib
-import importlib
 import json
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel
-from pydantic_ai.messages import ModelResponse
+from pydantic import BaseModel, ImportString, TypeAdapter, ValidationError
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_core import to_json
@@ -48,25 +44,19 @@ def parameters(guard: Guard, output_type: type) -> ModelRequestParameters:
     """Ask for the output type in the way that the candidate knows best."""
     if not issubclass(output_type, BaseModel):
         return ModelRequestParameters()
-    definition = OutputObjectDefinition(_schema(output_type), output_type.__name__)
+    definition = OutputObjectDefinition(schema_of(output_type), output_type.__name__)
     mode: Literal["native", "prompted"] = "native" if guard.profile.get("supports_json_schema_output") else "prompted"
     return ModelRequestParameters(output_mode=mode, output_object=definition, allow_text_output=False)
 
 
-def read_answer[T](response: ModelResponse, output_type: type[T], html: Literal["escape", "keep"]) -> T:
-    """Validate and clean what a model answered.
+def read_text[T](text: str, output_type: type[T], html: Literal["escape", "keep"]) -> T:
+    """Validate and clean an answer's text.
 
     Raises:
-        InvalidOutputError: It is empty, was withheld, or does not fit.
+        InvalidOutputError: It is empty, or does not fit.
     """
-    text = response.text or ""
-    if response.finish_reason == "content_filter" or not text.strip():
-        raise InvalidOutputError(f"nothing but {response.finish_reason or 'white space'}", text)
-    return read_text(text, output_type, html)
-
-
-def read_text[T](text: str, output_type: type[T], html: Literal["escape", "keep"]) -> T:
-    """Validate and clean an answer's text. Raises as `read_answer`."""
+    if not text.strip():
+        raise InvalidOutputError("it is empty", text)
     if not issubclass(output_type, BaseModel):
         return cast("T", clean(text, html))
     try:
@@ -74,10 +64,9 @@ def read_text[T](text: str, output_type: type[T], html: Literal["escape", "keep"
         plain = value.model_dump(mode="json", by_alias=True, round_trip=True)
         cleaned = clean_value(plain, html)
         return cast("T", value if cleaned == plain else output_type.model_validate_json(to_json(cleaned)))
-    except ReplyError as error:
-        raise InvalidOutputError(str(error), text) from error
-    except ValueError as error:  # it fits no longer once it is clean
-        raise InvalidOutputError(f"unsafe content: {error}", text) from error
+    except ValueError as error:  # it does not fit, or no longer once it is clean
+        reason = str(error) if isinstance(error, ReplyError) else f"unsafe content: {error}"
+        raise InvalidOutputError(reason, text) from error
 
 
 def write_text(output: object) -> str:
@@ -85,17 +74,11 @@ def write_text(output: object) -> str:
     return output.model_dump_json(by_alias=True, round_trip=True) if isinstance(output, BaseModel) else str(output)
 
 
-def confidence_of[T](output: T, judge: Callable[[T], float] | None) -> float | None:
-    """Return the confidence (0 to 1) in an output: as judged, else its own field of that name, else None."""
-    value = judge(output) if judge else getattr(output, "confidence", None)
-    return float(value) if isinstance(value, (int, float)) else None
-
-
 def question_key(prompt: str, version: str, text: str, output_type: type, chain: list[Guard]) -> str:
     """Return what is equal for questions that the same answer serves: whom is asked is a part of it."""
     asked = [[guard.name, guard.candidate.model, str(guard.candidate.temperature)] for guard in chain]
-    schema = _schema(output_type) if issubclass(output_type, BaseModel) else output_type.__name__
-    return hashlib.sha256(json.dumps([prompt, version, text, schema, asked], sort_keys=True).encode()).hexdigest()
+    facts = [prompt, version, text, schema_of(output_type), asked]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def name_of(output_type: type) -> str:
@@ -109,13 +92,13 @@ def type_named(name: str) -> type:
     Raises:
         LLMError: It is not there (any more).
     """
-    module, _, qualname = name.partition(":")
     try:
-        return cast("type", operator.attrgetter(qualname)(importlib.import_module(module))) if name else str
-    except (ImportError, AttributeError) as error:
-        raise LLMError(f"the output type {name} cannot be found: {error}") from error
+        return cast("type", TypeAdapter(ImportString).validate_python(name)) if name else str
+    except ValidationError as error:
+        raise LLMError(f"the output type {name} cannot be found: {error.errors()[0]['msg']}") from error
 
 
 @cache
-def _schema(output_type: type[BaseModel]) -> dict[str, Any]:
-    return output_type.model_json_schema()
+def schema_of(output_type: type) -> dict[str, Any]:
+    """Return a JSON schema."""
+    return TypeAdapter(output_type).json_schema()

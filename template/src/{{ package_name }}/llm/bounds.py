@@ -11,17 +11,17 @@ from pydantic_core import to_json
 from ..scrub import scrub
 from .errors import UnpricedModelError
 
+type Messages = list[ModelMessage]
+type Settings = ModelSettings | None
+type Params = ModelRequestParameters
+type Request = tuple[Messages, Settings, Params]
+"""What the client library's models take."""
+
 UNBOUNDED = ("extra_body", "service_tier", "previous_response_id", "conversation")
 """Settings with which a call can cost more than its text and its output limit tell."""
 
 
-def most_input_tokens(
-    model: Model,
-    messages: list[ModelMessage],
-    settings: ModelSettings | None,
-    params: ModelRequestParameters,
-    context_window: int | None,
-) -> int:
+def most_input_tokens(model: Model, request: Request, context_window: int | None) -> int:
     """Bound the input: no tokenizer makes more tokens than a text has bytes, and JSON only adds some.
 
     Pictures and files have no such bound; they may fill the context window (in tokens).
@@ -29,15 +29,16 @@ def most_input_tokens(
     Raises:
         UnpricedModelError: There is no bound.
     """
+    messages, settings, params = request
     if params.native_tools or any(word in key for key in settings or {} for word in UNBOUNDED):
         raise UnpricedModelError(model.model_id, f"no bound on its cost with native tools, {', '.join(UNBOUNDED)}")
-    size = len(ModelMessagesTypeAdapter.dump_json(messages))
-    if params.function_tools or params.output_tools or params.output_object:
-        size += len(to_json(model.prepare_request(settings, params)[1], serialize_unknown=True))
     if any(_holds_media(part) for message in messages for part in message.parts):
         if not context_window:
             raise UnpricedModelError(model.model_id, "pictures and files need `context_window` in config/llm.toml")
         return context_window
+    size = len(ModelMessagesTypeAdapter.dump_json(messages))
+    if params.function_tools or params.output_tools or params.output_object:
+        size += len(to_json(model.prepare_request(settings, params)[1], serialize_unknown=True))
     return size
 
 
@@ -47,18 +48,14 @@ def _holds_media(part: object) -> bool:
     return any(is_multi_modal_content(item) for item in items)
 
 
-def without_personal_data(
-    messages: list[ModelMessage], params: ModelRequestParameters
-) -> tuple[list[ModelMessage], ModelRequestParameters]:
+def without_personal_data(request: Request) -> Request:
     """Scrub whatever is going to be sent: messages, instructions, and what tools say of themselves."""
+    messages, settings, params = request
     plain = map_strings(ModelMessagesTypeAdapter.dump_python(messages, mode="json"), scrub)
     tools = [replace(tool, description=scrub(tool.description or "")) for tool in params.function_tools]
-    parts = params.instruction_parts and [
-        replace(part, content=scrub(part.content)) for part in params.instruction_parts
-    ]
-    return ModelMessagesTypeAdapter.validate_python(plain), replace(
-        params, function_tools=tools, instruction_parts=parts
-    )
+    instructions = [replace(part, content=scrub(part.content)) for part in params.instruction_parts or ()]
+    params = replace(params, function_tools=tools, instruction_parts=instructions or None)
+    return ModelMessagesTypeAdapter.validate_python(plain), settings, params
 
 
 def map_strings(value: object, change: Callable[[str], str]) -> object:

@@ -1,10 +1,12 @@
 """A circuit breaker for one candidate: what is down costs nothing, and one probe at a time asks whether it still is."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .errors import CircuitOpenError
+from .config import Breaker as Settings
+from .errors import AttemptFailedError, CircuitOpenError, RejectedRequestError
 
 
 @dataclass
@@ -15,9 +17,7 @@ class Breaker:
     """
 
     candidate: str
-    failures: int
-    pause: float
-    misconfigured_pause: float
+    settings: Settings
     clock: Callable[[], float] = time.monotonic
     _failed: int = 0
     _opened_until: float | None = None
@@ -42,30 +42,30 @@ class Breaker:
         if self.state != "closed" and (self.state != "half-open" or self._probing):
             raise CircuitOpenError(self.candidate, self.state, max(0, (self._opened_until or 0) - self.clock()))
 
-    def admit(self) -> bool:
-        """Let a call through, or refuse it as `check` does; whether it is the probe."""
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Let a call through, or refuse it as `check` does, and learn from how it ends."""
         self.check()
-        self._probing = self.state == "half-open"
-        return self._probing
+        probe = self._probing = self.state == "half-open"
+        try:
+            yield
+        except RejectedRequestError:  # whoever refuses is there
+            self._failed, self._opened_until = 0, None
+            raise
+        except AttemptFailedError as error:
+            self._failed += 1
+            if not error.transient:
+                self.take_out()
+            # Calls that were let through before it opened do not prolong the pause.
+            elif probe or (self._opened_until is None and self._failed >= self.settings.failures):
+                self._opened_until, self._misconfigured = self.clock() + self.settings.pause, False
+            raise
+        else:
+            self._failed, self._opened_until = 0, None
+        finally:
+            if probe:
+                self._probing = False
 
-    def succeeded(self) -> None:
-        """The candidate answered."""
-        self._failed, self._opened_until, self._misconfigured, self._probing = 0, None, False, False
-
-    def failed(self, *, probe: bool) -> None:
-        """The candidate failed in a way that time may heal."""
-        self._failed += 1
-        # Calls that were let through before it opened do not prolong the pause.
-        if probe or (self._opened_until is None and self._failed >= self.failures):
-            self._opened_until = self.clock() + self.pause
-        self.released(probe=probe)
-
-    def misconfigured(self) -> None:
-        """The candidate will fail until somebody changes its configuration."""
-        self._misconfigured, self._probing = True, False
-        self._opened_until = self.clock() + self.misconfigured_pause
-
-    def released(self, *, probe: bool) -> None:
-        """The call ended without telling anything about the candidate."""
-        if probe:
-            self._probing = False
+    def take_out(self) -> None:
+        """Leave the candidate alone: it will fail until somebody changes its configuration."""
+        self._misconfigured, self._opened_until = True, self.clock() + self.settings.misconfigured_pause

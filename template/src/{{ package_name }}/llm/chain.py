@@ -2,26 +2,19 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic_ai import RunContext
 from pydantic_ai.exceptions import FallbackExceptionGroup
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, ToolCallPart
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.models.fallback import FallbackModel
-from pydantic_ai.settings import ModelSettings
 
 from ..scrub import scrub
+from .bounds import Messages, Params, Settings
 from .config import Candidate, Config
-from .errors import (
-    AllCandidatesFailedError,
-    ConfigError,
-    InputTooLargeError,
-    UnavailableError,
-    UnpricedModelError,
-)
+from .errors import AllCandidatesFailedError, ConfigError, InputTooLargeError, UnavailableError, UnpricedModelError
 from .guard import Guard
 from .interaction import Running
 from .ledger import Ledger
@@ -42,10 +35,7 @@ class Candidates:
     def __init__(
         self, config: Callable[[], Config], ledger: Ledger, client: "AsyncClient", doubles: Mapping[str, Model]
     ) -> None:
-        self._config = config
-        self._ledger = ledger
-        self._client = client
-        self._doubles = doubles
+        self.config, self._ledger, self._client, self._doubles = config, ledger, client, doubles
         self._guards: dict[str, Guard] = {}
 
     def chain(self, name: str) -> list[Guard]:
@@ -54,23 +44,17 @@ class Candidates:
         Raises:
             ConfigError: There is no such chain.
         """
-        config = self._config()
+        config = self.config()
         if name not in config.chains:
             raise ConfigError("chains", f"none is called {name!r}; there are: {', '.join(sorted(config.chains))}")
-        return [self._guard(candidate, config) for candidate in config.chains[name]]
+        guards = [self._guard(candidate, config.candidates[candidate]) for candidate in config.chains[name]]
+        for guard in guards:
+            guard.breaker.settings = config.breaker
+        return guards
 
-    def _guard(self, name: str, config: Config) -> Guard:
-        candidate = config.candidates[name]
-        known = self._guards.get(name)
-        if known is None or known.candidate != candidate:
-            known = self._guards[name] = self._build(name, candidate)
-        breaker = known.breaker
-        settings = config.breaker
-        breaker.failures, breaker.pause = settings.failures, settings.pause
-        breaker.misconfigured_pause = settings.misconfigured_pause
-        return known
-
-    def _build(self, name: str, candidate: Candidate) -> Guard:
+    def _guard(self, name: str, candidate: Candidate) -> Guard:
+        if (known := self._guards.get(name)) and known.candidate == candidate:
+            return known
         price = price_of(candidate.model, candidate.price)
         if price is None:
             raise UnpricedModelError(candidate.model)
@@ -79,11 +63,9 @@ class Candidates:
             model = self._doubles.get(name) or build_model(candidate, self._client)
         except ConfigError as error:
             broken, model = error, _unusable(candidate.model, error)
-        guard = Guard(
-            name, instrument(model), candidate=candidate, price=price, ledger=self._ledger, config=self._config
-        )
+        guard = self._guards[name] = Guard(instrument(model), name, candidate, price, self._ledger, self.config)
         if broken:  # the others of its chain answer meanwhile
-            guard.breaker.misconfigured()
+            guard.breaker.take_out()
             log.error("llm candidate taken out: mend its configuration", candidate=name, error=str(broken))
         return guard
 
@@ -98,24 +80,16 @@ def _unusable(name: str, error: ConfigError) -> Model:
     return FunctionModel(fail, stream_function=fail, model_name=name)
 
 
-@dataclass(init=False, eq=False)
 class ChainModel(FallbackModel):
     """A chain as one model, for an agent or whatever else takes a model. It follows the configuration as it changes."""
 
     def __init__(
-        self,
-        candidates: Candidates,
-        chain: str,
-        join: Callable[[], AbstractAsyncContextManager[Running]],
-        max_bytes: Callable[[], int],
+        self, candidates: Candidates, chain: str, join: Callable[[], AbstractAsyncContextManager[Running]]
     ) -> None:
-        self._candidates = candidates
-        self._name = chain
-        self._join = join
-        self._max_bytes = max_bytes
+        self._candidates, self._name, self._join = candidates, chain, join
         super().__init__(*candidates.chain(chain), fallback_on=(UnavailableError,))
 
-    @property  # type: ignore[misc]
+    @property
     def models(self) -> list[Model]:
         """The chain's guards at this moment."""
         return list(self._candidates.chain(self._name))
@@ -124,35 +98,26 @@ class ChainModel(FallbackModel):
     def models(self, _: list[Model]) -> None:
         """Ignored: what the base class keeps is as of its beginning."""
 
-    async def request(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-    ) -> ModelResponse:
+    async def request(self, messages: Messages, settings: Settings, params: Params) -> ModelResponse:
         """Ask the candidates in turn.
 
         Raises:
             AllCandidatesFailedError: None could answer.
             LLMError: As a guard raises it.
         """
-        async with self._within_interaction(messages, model_settings) as (row, settings):
-            response = await super().request(messages, settings, model_request_parameters)
+        async with self._within_interaction(messages, settings) as (row, limited):
+            response = await super().request(messages, limited, params)
             _note(row, response)
             return response
 
     @asynccontextmanager
     async def request_stream(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-        run_context: RunContext[Any] | None = None,
+        self, messages: Messages, settings: Settings, params: Params, run_context: RunContext[Any] | None = None
     ) -> AsyncIterator[StreamedResponse]:
         """Ask the candidates in turn for a stream. Raises as `request`."""
         async with (
-            self._within_interaction(messages, model_settings) as (row, settings),
-            super().request_stream(messages, settings, model_request_parameters, run_context) as stream,
+            self._within_interaction(messages, settings) as (row, limited),
+            super().request_stream(messages, limited, params, run_context) as stream,
         ):
             yield stream
             if not row.response:  # unless whoever read the stream noted it, cleaned
@@ -160,12 +125,12 @@ class ChainModel(FallbackModel):
 
     @asynccontextmanager
     async def _within_interaction(
-        self, messages: list[ModelMessage], settings: ModelSettings | None
-    ) -> AsyncIterator[tuple[Interaction, ModelSettings]]:
+        self, messages: Messages, settings: Settings
+    ) -> AsyncIterator[tuple[Interaction, Settings]]:
         """Join the interaction that is under way, or be one; what is left of its time is the limit for all."""
         async with self._join() as call:
-            limit, size = self._max_bytes(), len(ModelMessagesTypeAdapter.dump_json(messages))
-            if size > limit:
+            limit, size = self._candidates.config().input.max_bytes, len(ModelMessagesTypeAdapter.dump_json(messages))
+            if size > limit and not call.row.prompt_version:  # a question fits already
                 raise InputTooLargeError(limit, size)
             call.row.request = call.row.request or scrub(_text_of(messages[-1]))
             try:

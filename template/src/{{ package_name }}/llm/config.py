@@ -3,30 +3,21 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .errors import ConfigError
-from .prices import price_of
+from .prices import Dollars, Rates, price_of
 
-type Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 type Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 type Count = Annotated[int, Field(ge=1)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Price(_Part):
-    """US dollars per million tokens."""
-
-    input: Dollars
-    output: Dollars
 
 
 class Candidate(_Part):
@@ -37,7 +28,7 @@ class Candidate(_Part):
     base_url: str | None = None
     api_key_env: str | None = None
     """The environment variable that holds the key."""
-    price: Price | None = None
+    price: Rates | None = None
     """Wins over the price that is known for the model."""
     max_output_tokens: Count = 1000
     context_window: Count | None = None
@@ -132,12 +123,7 @@ class Config(BaseSettings):
     """All of it. `LLM__BUDGETS__OVERALL__DAY=5` in the environment or `.env` wins over `day` in `[budgets.overall]`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LLM__",
-        env_nested_delimiter="__",
-        env_file=".env",
-        dotenv_filtering="match_prefix",
-        extra="forbid",
-        frozen=True,
+        env_prefix="LLM__", env_nested_delimiter="__", env_file=".env", dotenv_filtering="match_prefix", frozen=True
     )
 
     candidates: dict[str, Candidate]
@@ -152,16 +138,9 @@ class Config(BaseSettings):
     escalation: Escalation = Escalation()
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class decides on the signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:  # noqa: ANN401
         """Let the environment win over the file."""
-        return env_settings, dotenv_settings, init_settings
+        return sources["env_settings"], sources["dotenv_settings"], sources["init_settings"]
 
     @model_validator(mode="after")
     def _check_names_and_prices(self) -> Self:
@@ -200,10 +179,11 @@ def parse_config(source: str | Mapping[str, object], path: Path | str = "config"
         if detail["loc"]:
             reason = f"{'.'.join(keys)}: {reason} (got {str(detail['input'])[:60]!r})"
         raise ConfigError(f"{path}:{_line_of(text, keys)}" if text else str(path), reason) from None
-    except RecursionError:
-        raise ConfigError(str(path), "nested too deeply") from None
-    except ValueError as error:  # an environment variable that is no JSON where a table is wanted
-        raise ConfigError("environment", str(error)) from None
+    except (
+        RecursionError,
+        ValueError,
+    ) as error:  # nested too deeply; a variable that is no JSON where a table is wanted
+        raise ConfigError(f"{path}, or the environment", str(error)) from None
 
 
 def _line_of(text: str, keys: list[str]) -> int:
@@ -211,12 +191,12 @@ def _line_of(text: str, keys: list[str]) -> int:
     table: list[str] = []
     best, depth = 1, 0
     for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[+([^\]]+)\]", line):
-            path = table = [key.strip(" \"'") for key in header[1].split(".")]
-        elif assigned := re.match(r"\s*([\w\"'. -]+?)\s*=", line):
-            path = [*table, *(key.strip(" \"'") for key in assigned[1].split("."))]
-        else:
-            continue
+        found = re.match(r"\s*(?:\[+([^\]]+)\]|([\w\"'. -]+?)\s*=)", line)
+        path = [key.strip(" \"'") for key in (found[1] or found[2]).split(".")] if found else []
+        if found and found[1]:
+            table = path
+        elif found:
+            path = [*table, *path]
         if len(path) > depth and keys[: len(path)] == path:
             best, depth = number, len(path)
     return best

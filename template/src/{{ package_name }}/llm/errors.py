@@ -13,20 +13,16 @@ class ConfigError(LLMError):
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where}: {reason}")
-        self.where = where
-        self.reason = reason
+        self.where, self.reason = where, reason
 
 
 class PromptVariableError(LLMError):
     """A prompt was given too few variables, or too many."""
 
     def __init__(self, prompt: str, missing: Sequence[str], unexpected: Sequence[str]) -> None:
-        told = [f"missing: {', '.join(missing)}"] * bool(missing)
-        told += [f"unexpected: {', '.join(unexpected)}"] * bool(unexpected)
-        super().__init__(f"prompt {prompt!r}: {'; '.join(told)}")
-        self.prompt = prompt
-        self.missing = missing
-        self.unexpected = unexpected
+        told = {"missing": missing, "unexpected": unexpected}
+        super().__init__(f"prompt {prompt!r}: " + "; ".join(f"{k}: {', '.join(v)}" for k, v in told.items() if v))
+        self.prompt, self.missing, self.unexpected = prompt, missing, unexpected
 
 
 # ---- Refused: not a cent was spent ----
@@ -43,11 +39,7 @@ class BudgetExceededError(RefusedError):
         super().__init__(
             f"budget {scope}: cap ${cap:f}, spent ${spent:f}, held for calls in flight ${held:f}, asked ${asked:f}"
         )
-        self.scope = scope
-        self.cap = cap
-        self.spent = spent
-        self.held = held
-        self.asked = asked
+        self.scope, self.cap, self.spent, self.held, self.asked = scope, cap, spent, held, asked
 
 
 class CallLimitError(RefusedError):
@@ -55,8 +47,7 @@ class CallLimitError(RefusedError):
 
     def __init__(self, limit: int, made: int) -> None:
         super().__init__(f"this interaction has made {made} calls of {limit}")
-        self.limit = limit
-        self.made = made
+        self.limit, self.made = limit, made
 
 
 class UnpricedModelError(RefusedError):
@@ -72,8 +63,7 @@ class InputTooLargeError(RefusedError):
 
     def __init__(self, limit: int, got: int) -> None:
         super().__init__(f"the input has {got:,} bytes, more than {limit:,}")
-        self.limit = limit
-        self.got = got
+        self.limit, self.got = limit, got
 
 
 # ---- Unavailable: another candidate, or another time, may do ----
@@ -88,9 +78,7 @@ class CircuitOpenError(UnavailableError):
 
     def __init__(self, candidate: str, state: str, retry_in: float) -> None:
         super().__init__(f"{candidate}: circuit {state}, next probe in {retry_in:.1f} s")
-        self.candidate = candidate
-        self.state = state
-        self.retry_in = retry_in
+        self.candidate, self.state, self.retry_in = candidate, state, retry_in
 
 
 class QueueFullError(UnavailableError):
@@ -98,9 +86,7 @@ class QueueFullError(UnavailableError):
 
     def __init__(self, candidate: str, reason: str, limit: float, got: float) -> None:
         super().__init__(f"{candidate}: {reason} ({got:.1f} of {limit:.1f})")
-        self.candidate = candidate
-        self.limit = limit
-        self.got = got
+        self.candidate, self.limit, self.got = candidate, limit, got
 
 
 class AttemptFailedError(UnavailableError):
@@ -111,9 +97,7 @@ class AttemptFailedError(UnavailableError):
 
     def __init__(self, candidate: str, reason: str, *, transient: bool, retry_after: float | None = None) -> None:
         super().__init__(f"{candidate}: {reason}")
-        self.candidate = candidate
-        self.transient = transient
-        self.retry_after = retry_after
+        self.candidate, self.transient, self.retry_after = candidate, transient, retry_after
 
 
 class AllCandidatesFailedError(LLMError):
@@ -121,8 +105,7 @@ class AllCandidatesFailedError(LLMError):
 
     def __init__(self, chain: str, errors: Sequence[Exception]) -> None:
         super().__init__(f"chain {chain!r}: " + "; ".join(f"{type(error).__name__}: {error}" for error in errors))
-        self.chain = chain
-        self.errors = errors
+        self.chain, self.errors = chain, errors
 
 
 class DeadlineExceededError(LLMError):
@@ -142,8 +125,7 @@ class InvalidOutputError(LLMError):
 
     def __init__(self, reason: str, response: str) -> None:
         super().__init__(f"invalid output: {reason}")
-        self.reason = reason
-        self.response = response
+        self.reason, self.response = reason, response
 
 
 class AwaitingHumanError(LLMError):
@@ -166,5 +148,4 @@ class LedgerSchemaError(LedgerError):
 
     def __init__(self, found: int, expected: int) -> None:
         super().__init__(f"the ledger has schema {found}, this version needs {expected}: update the application")
-        self.found = found
-        self.expected = expected
+        self.found, self.expected = found, expected

@@ -1,15 +1,17 @@
 """The one front door for every AI call."""
 
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Self, overload
+from typing import Any, Self, Unpack
 
 import structlog
+from anyio.from_thread import start_blocking_portal
 from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from typing_extensions import TypeVar
 
 from ..scrub import scrub
 from .answers import Answer, type_named
@@ -17,9 +19,9 @@ from .chain import Candidates, ChainModel
 from .clean import Cleaner
 from .config import Config, parse_config
 from .errors import LedgerError, RefusedError
-from .interaction import Running, running, under_way
+from .interaction import Running, Who, running, under_way
 from .ledger import Ledger
-from .prompts import Prompts
+from .prompts import Prompt, Prompts
 from .providers import http_client
 from .question import Question
 from .records import Interaction, told
@@ -27,15 +29,14 @@ from .watched import Watched
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T", default=str)
+
 
 class Gateway:
     """Asks models, within limits that hold. It belongs to the event loop in which it was opened."""
 
     def __init__(self, config: Callable[[], Config], prompts: Prompts, ledger: Ledger, candidates: Candidates) -> None:
-        self._config = config
-        self._prompts = prompts
-        self._candidates = candidates
-        self.ledger = ledger
+        self._config, self._prompts, self.ledger, self._candidates = config, prompts, ledger, candidates
 
     @classmethod
     @asynccontextmanager
@@ -59,10 +60,9 @@ class Gateway:
             fixed = parse_config(config)
             current: Callable[[], Config] = lambda: fixed  # noqa: E731
         else:
-            path = Path(config)
-            current = Watched(path, lambda text: parse_config(text, path)).current
+            current = Watched(Path(config), partial(parse_config, path=config)).current
         current()
-        ledger = Ledger.open(database_url)
+        ledger = await Ledger.open(database_url)
         try:
             async with http_client() as client:
                 candidates = Candidates(current, ledger, client, models or {})
@@ -70,55 +70,36 @@ class Gateway:
                     candidates.chain(chain)
                 yield cls(current, Prompts(Path(prompts)), ledger, candidates)
         finally:
-            ledger.close()
+            await ledger.close()
 
-    @overload
-    async def ask[T](
-        self,
-        prompt: str,
-        variables: Mapping[str, object],
-        *,
-        output_type: type[T],
-        cost_center: str | None = None,
-        user: str | None = None,
-        chain: str | None = None,
-        confidence: Callable[[T], float] | None = None,
-        fallback: Callable[[], T] | None = None,
-        human: bool = False,
-    ) -> Answer[T]: ...
-    @overload
-    async def ask(
-        self,
-        prompt: str,
-        variables: Mapping[str, object],
-        *,
-        cost_center: str | None = None,
-        user: str | None = None,
-        chain: str | None = None,
-        confidence: Callable[[str], float] | None = None,
-        fallback: Callable[[], str] | None = None,
-        human: bool = False,
-    ) -> Answer[str]: ...
+    @classmethod
+    @contextmanager
+    def open_blocking(cls, **options: Any) -> Iterator[Callable[..., Answer[Any]]]:  # noqa: ANN401 - as `open` has them
+        """Yield an `ask` for code that does not await, such as scripts and notebooks; a thread of its own awaits."""
+        with start_blocking_portal() as portal, portal.wrap_async_context_manager(cls.open(**options)) as gateway:
+            yield lambda *args, **kwargs: portal.call(partial(gateway.ask, *args, **kwargs))
+
     async def ask(  # noqa: D417, PLR0913 - the names tell the rest
         self,
         prompt: str,
         variables: Mapping[str, object],
         *,
-        output_type: type = str,
-        cost_center: str | None = None,
-        user: str | None = None,
-        chain: str | None = None,
-        confidence: Callable[..., float] | None = None,
-        fallback: Callable[[], object] | None = None,
+        output_type: type[T] = str,  # type: ignore[assignment]  # the default of T
+        chain: str = "",
+        confidence: Callable[[T], float] | None = None,
+        fallback: Callable[[], T] | None = None,
         human: bool = False,
-    ) -> Answer[object]:
+        **who: Unpack[Who],
+    ) -> Answer[T]:
         """Fill in a prompt, ask its chain, and return an answer that is validated and clean.
 
         Args:
             output_type: A Pydantic model, or `str`.
+            chain: Whom to ask, if not the prompt's own chain.
             confidence: How sure the output is, 0 to 1; by default its field `confidence`, if it has one.
             fallback: Makes a simple answer when no model can give one.
             human: Whether the question may wait for a person when nobody else can answer.
+            who: `cost_center` and `user`, if not as `attributed_to` has them.
 
         Raises:
             RefusedError: A limit of ours would be passed; nothing was spent on it.
@@ -126,8 +107,8 @@ class Gateway:
             AwaitingHumanError: The question waits for a person.
             LLMError: As `errors` lists them.
         """
-        async with self.interaction(prompt, cost_center=cost_center, user=user) as call:
-            question = self._question(call, prompt, variables, output_type, chain, confidence)
+        async with self.interaction(prompt, **who) as call:
+            question = self._question(call, self._prompts[prompt], variables, output_type, chain, confidence)
             return await question.answer(fallback, human=human)
 
     def model(self, chain: str = "default") -> Model:
@@ -135,56 +116,38 @@ class Gateway:
 
         Wrap a run in `interaction()`, so that all its calls count as one interaction.
         """
-        return ChainModel(self._candidates, chain, self._join, lambda: self._config().input.max_bytes)
+        return ChainModel(self._candidates, chain, self._join)
 
-    async def replay(self, interaction_id: str) -> tuple[Interaction, Answer[object]]:
+    async def replay(self, interaction_id: str) -> tuple[Interaction, Answer[Any]]:
         """Ask again what an interaction asked (scrubbed, as the ledger has it), of the chain as it is now.
 
         Returns what was recorded, and the new answer. Raises as `ask`; LedgerError where there is no such interaction.
         """
-        recorded, _ = await self.ledger.call(self.ledger.interaction, interaction_id)
-        output_type = type_named(recorded.output_type)
+        recorded, _ = await self.ledger.interaction(interaction_id)
+        prompt, variables = self._prompts[recorded.prompt].recorded(), {"recorded": recorded.request}
         async with self.interaction(recorded.prompt, cost_center=recorded.cost_center, user=recorded.user) as call:
-            prompt, variables = self._prompts[recorded.prompt].recorded(), {"recorded": recorded.request}
-            parts = (self._config(), self._candidates, self.ledger, call, prompt, variables)
-            return recorded, await Question(*parts, output_type, recorded.chain).answer(None, human=False)
+            question = self._question(call, prompt, variables, type_named(recorded.output_type), recorded.chain)
+            return recorded, await question.answer(None, human=False)
 
     @asynccontextmanager
     async def stream(
-        self,
-        prompt: str,
-        variables: Mapping[str, object],
-        *,
-        cost_center: str | None = None,
-        user: str | None = None,
-        chain: str | None = None,
+        self, prompt: str, variables: Mapping[str, object], *, chain: str = "", **who: Unpack[Who]
     ) -> AsyncIterator[AsyncIterator[str]]:
         """Ask for text and yield it, cleaned, as it comes.
 
         Raises as `ask`; a candidate that fails when text has come is not replaced by the next one.
         """
-        async with self.interaction(prompt, cost_center=cost_center, user=user) as call:
-            question = self._question(call, prompt, variables, str, chain)
-            model = ChainModel(self._candidates, question.chain, self._join, lambda: sys.maxsize)  # it fits already
-            async with model.request_stream(question.messages, question.settings, ModelRequestParameters()) as raw:
+        async with self.interaction(prompt, **who) as call:
+            question = self._question(call, self._prompts[prompt], variables, str, chain)
+            request = (question.messages, question.settings, ModelRequestParameters())
+            async with self.model(question.chain).request_stream(*request) as raw:
                 yield self._chunks(raw, call)
 
-    def _question(  # noqa: PLR0913, PLR0917 - the arguments of `ask`
-        self,
-        call: Running,
-        prompt: str,
-        variables: Mapping[str, object],
-        output_type: type,
-        chain: str | None,
-        judge: Callable[..., float] | None = None,
-    ) -> Question:
-        found = self._prompts[prompt]
-        parts = (self._config(), self._candidates, self.ledger, call, found, variables)
-        return Question(*parts, output_type, chain or "", judge)
+    def _question(self, call: Running, prompt: Prompt, variables: Mapping[str, object], *given: Any) -> Question:  # noqa: ANN401
+        return Question(self._config(), self._candidates, self.ledger, call, prompt, variables, *given)
 
     async def _chunks(self, raw: StreamedResponse, call: Running) -> AsyncIterator[str]:
-        cleaner = Cleaner(self._config().output.html)
-        said = ""
+        cleaner, said = Cleaner(self._config().output.html), ""
         try:
             async for event in raw:
                 delta = ""
@@ -204,26 +167,25 @@ class Gateway:
 
     @asynccontextmanager
     async def interaction(
-        self, name: str, *, cost_center: str | None = None, user: str | None = None, deadline: float | None = None
+        self, name: str, *, deadline: float | None = None, **who: Unpack[Who]
     ) -> AsyncIterator[Running]:
         """Hold everything that is asked inside to the caps of one interaction, and to a deadline in seconds."""
-        call = Running.start(self._config(), name, cost_center, user, deadline)
+        call = Running.start(self._config(), name, deadline, **who)
         running.set(call)
-        row = call.row
         start = time.perf_counter()
         try:
             yield call
-            row.status = "ok"
+            call.row.status = "ok"
         except BaseException as error:
-            row.status = "refused" if isinstance(error, RefusedError) and not row.cost else "failed"
-            row.error = scrub(f"{type(error).__name__}: {error}")
+            call.row.status = "refused" if isinstance(error, RefusedError) and not call.row.cost else "failed"
+            call.row.error = scrub(f"{type(error).__name__}: {error}")
             raise
         finally:
             call.over = True
             if running.get() is call:  # an agent's stream may be closed in another context
                 running.set(call.outer)
-            row.latency_ms = round((time.perf_counter() - start) * 1000, 3)
-            log.info("llm interaction", **told(row))
+            call.row.latency_ms = round((time.perf_counter() - start) * 1000, 3)
+            log.info("llm interaction", **told(call.row))
             await self._record(call)
 
     @asynccontextmanager
@@ -236,7 +198,7 @@ class Gateway:
 
     async def _record(self, call: Running) -> None:
         try:
-            await self.ledger.call(self.ledger.record, call.row, call.answer)
+            await self.ledger.record(call.row, call.answer)
         except LedgerError as error:
             log.error("llm interaction not recorded", error=str(error), interaction=call.row.id)  # noqa: TRY400
             if self._config().budgets.when_ledger_fails == "refuse":

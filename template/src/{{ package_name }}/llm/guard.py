@@ -5,19 +5,19 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, NoReturn, cast
 
 import structlog
 from pydantic_ai import RunContext
-from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from ..scrub import scrub
-from .bounds import most_input_tokens, without_personal_data
+from .bounds import Messages, Params, Request, Settings, most_input_tokens, without_personal_data
 from .breaker import Breaker
 from .config import Candidate, Config
 from .errors import AttemptFailedError, LedgerError, RejectedRequestError, UnpricedModelError
@@ -29,47 +29,29 @@ from .prices import Price
 from .providers import limit_left, seen_headers
 from .records import Attempt, new_id, now, told
 
-type Request = tuple[list[ModelMessage], ModelSettings, ModelRequestParameters]
-
 log = structlog.get_logger(__name__)
 
 EXPIRY_MARGIN = 60.0  # seconds after an attempt must be over; then its reservation is charged in full
 
 
-@dataclass(init=False, eq=False)
+@dataclass(eq=False)
 class Guard(WrapperModel):
     """One candidate under guard. It must run inside an interaction (see `interaction.running`)."""
 
+    wrapped: Model
     name: str
     candidate: Candidate
     price: Price
-    ledger: Ledger = field(repr=False)
-    config: Callable[[], Config] = field(repr=False)
-    limiter: Limiter
-    breaker: Breaker
+    ledger: Ledger
+    config: Callable[[], Config]
 
-    def __init__(  # noqa: PLR0913 - everything is passed in
-        self,
-        name: str,
-        wrapped: Model,
-        *,
-        candidate: Candidate,
-        price: Price,
-        ledger: Ledger,
-        config: Callable[[], Config],
-    ) -> None:
-        super().__init__(wrapped)
-        self.name, self.candidate, self.price, self.ledger, self.config = name, candidate, price, ledger, config
-        breaker = config().breaker
-        self.limiter = Limiter(name, candidate.requests_per_minute, candidate.concurrency, candidate.queue)
-        self.breaker = Breaker(name, breaker.failures, breaker.pause, breaker.misconfigured_pause)
+    def __post_init__(self) -> None:
+        super().__init__(self.wrapped)
+        given = self.candidate
+        self.limiter = Limiter(self.name, given.requests_per_minute, given.concurrency, given.queue)
+        self.breaker = Breaker(self.name, self.config().breaker)
 
-    async def request(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-    ) -> ModelResponse:
+    async def request(self, messages: Messages, settings: Settings, params: Params) -> ModelResponse:
         """Ask the candidate.
 
         Raises:
@@ -79,7 +61,7 @@ class Guard(WrapperModel):
         """
 
         async def once() -> ModelResponse:
-            async with self._attempt(messages, model_settings, model_request_parameters) as (attempt, sent):
+            async with self._attempt((messages, settings, params)) as (attempt, sent):
                 async with asyncio.timeout(min(self.candidate.timeout, current().remaining())):
                     response = await self.wrapped.request(*sent)
                 self._take(attempt, response)
@@ -89,17 +71,13 @@ class Guard(WrapperModel):
 
     @asynccontextmanager
     async def request_stream(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-        run_context: RunContext[Any] | None = None,
+        self, messages: Messages, settings: Settings, params: Params, run_context: RunContext[Any] | None = None
     ) -> AsyncIterator[StreamedResponse]:
         """Ask the candidate for a stream; once that has begun, a failure is the consumer's. Raises as `request`."""
 
         @asynccontextmanager
         async def once() -> AsyncIterator[StreamedResponse]:
-            async with self._attempt(messages, model_settings, model_request_parameters) as (attempt, sent):
+            async with self._attempt((messages, settings, params)) as (attempt, sent):
                 async with self.wrapped.request_stream(*sent, run_context) as stream:
                     yield stream
                 self._take(attempt, stream.get())
@@ -130,79 +108,68 @@ class Guard(WrapperModel):
         raise AssertionError
 
     @asynccontextmanager
-    async def _attempt(
-        self, messages: list[ModelMessage], model_settings: ModelSettings | None, params: ModelRequestParameters
-    ) -> AsyncIterator[tuple[Attempt, Request]]:
-        """Wait for a turn and reserve; afterwards settle, record, and tell the breaker. Yields what to send."""
+    async def _attempt(self, request: Request) -> AsyncIterator[tuple[Attempt, Request]]:
+        """Wait for a turn and reserve; afterwards settle and record. Yields what to send."""
         call = current()
         self.breaker.check()
         if not self.config().privacy.send_personal_data:
-            messages, params = without_personal_data(messages, params)
+            request = without_personal_data(request)
+        messages, settings, params = request
         window = self.candidate.context_window or self.wrapped.context_window
-        tokens = most_input_tokens(self.wrapped, messages, model_settings, params, window)
-        limit = min(max(1, (model_settings or {}).get("max_tokens") or 10**9), self.candidate.max_output_tokens)
+        limit = min(max(1, (settings or {}).get("max_tokens") or 10**9), self.candidate.max_output_tokens)
+        bound = self.price.bound(most_input_tokens(self.wrapped, request, window), limit)
         timeout = min(self.candidate.timeout, call.remaining())
+        ours = {"max_tokens": limit, "max_retries": 0, "timeout": timeout}
+        wanted = {"temperature": self.candidate.temperature, **(settings or {}), **ours}
+        sent = cast("ModelSettings", {key: value for key, value in wanted.items() if value is not None})
         async with self.limiter.slot(timeout) as waited:
-            probe = self.breaker.admit()
             attempt = Attempt(new_id(), call.row.id, 0, self.name, now(), call.row.cost_center, call.row.prompt)
-            attempt.model, attempt.queue_ms, attempt.breaker = (
-                self.model_name,
-                round(waited * 1000, 3),
-                self.breaker.state,
-            )
-            try:
-                reserved = await self._reserve(call, attempt, self.price.bound(tokens, limit), timeout + EXPIRY_MARGIN)
-            except BaseException:
-                self.breaker.released(probe=probe)
-                raise
-            settings: dict[str, object] = {"temperature": self.candidate.temperature, **(model_settings or {})}
-            settings |= {"max_tokens": limit, "max_retries": 0, "timeout": timeout}
-            headers: dict[str, str] = {}
-            seen_headers.set(headers)
-            start = time.perf_counter()
-            try:
-                set_ones = cast("ModelSettings", {k: v for k, v in settings.items() if v is not None})
-                yield attempt, (messages, set_ones, params)
-                self.breaker.succeeded()
-            except BaseException as error:
-                if (judged := self._judge(attempt, error, probe=probe)) is error:
-                    raise
-                raise judged from error
-            finally:
-                attempt.latency_ms = round((time.perf_counter() - start) * 1000, 3)
-                attempt.limit_left = limit_left(headers)
-                if window:
-                    attempt.context_used = (attempt.input_tokens + attempt.output_tokens) / window
-                call.settle(attempt.reserved, attempt.cost)
-                call.row.cost += attempt.cost
-                log.info("llm attempt", **told(attempt))
-                await self._settle(attempt, reserved=reserved)
+            attempt.model, attempt.queue_ms, attempt.reserved = self.model_name, round(waited * 1000, 3), bound
+            attempt.breaker = self.breaker.state
+            with self.breaker.watch():
+                reserved = await self._reserve(call, attempt, timeout + EXPIRY_MARGIN)
+                headers: dict[str, str] = {}
+                seen_headers.set(headers)
+                start = time.perf_counter()
+                try:
+                    yield attempt, (messages, sent, params)
+                except BaseException as error:
+                    if (judged := self._judge(attempt, error)) is error:
+                        raise
+                    raise judged from error
+                finally:
+                    attempt.latency_ms = round((time.perf_counter() - start) * 1000, 3)
+                    attempt.limit_left = limit_left(headers)
+                    attempt.context_used = (attempt.input_tokens + attempt.output_tokens) / window if window else None
+                    call.budget.settle(bound, attempt.cost)
+                    call.row.cost += attempt.cost
+                    log.info("llm attempt", **told(attempt))
+                    if reserved:
+                        await self._settle(attempt)
 
-    async def _reserve(self, call: Running, attempt: Attempt, bound: int, expires_in: float) -> bool:
+    async def _reserve(self, call: Running, attempt: Attempt, expires_in: float) -> bool:
         """Hold the bound against every cap, or refuse; whether the ledger knows of it."""
-        call.hold(bound)
-        call.row.calls += 1
-        attempt.number, attempt.reserved = call.row.calls, bound
+        call.budget.hold(attempt.reserved)
+        attempt.number = call.row.calls + 1
         budgets = self.config().budgets
         try:
-            scopes = caps(budgets, call.cost_center)
-            await self.ledger.call(self.ledger.reserve, attempt, call.row, bound, scopes, expires_in)
+            limits = caps(budgets, call.cost_center, attempt)
+            await self.ledger.reserve(attempt, call.row, limits, expires_in)
+            reserved = True
         except BaseException as error:
-            if isinstance(error, LedgerError) and budgets.when_ledger_fails == "spend":
-                log.error("llm ledger lost, spending unrecorded", error=str(error))  # noqa: TRY400 - one line tells all
-                return False
-            if isinstance(error, asyncio.CancelledError):  # it may have been booked before that was noticed
-                await self.ledger.call(self.ledger.settle, attempt)
-            call.release(bound)
-            call.row.calls -= 1
-            raise
-        return True
+            reserved = False
+            if not (isinstance(error, LedgerError) and budgets.when_ledger_fails == "spend"):
+                call.budget.settle(attempt.reserved, 0, made=False)
+                if isinstance(error, asyncio.CancelledError):  # it may have been booked before that was noticed
+                    await self.ledger.settle(attempt)
+                raise
+            log.error("llm ledger lost, spending unrecorded", error=str(error))  # noqa: TRY400 - one line tells all
+        call.row.calls += 1
+        return reserved
 
-    async def _settle(self, attempt: Attempt, *, reserved: bool) -> None:
-        if not reserved:
-            return
+    async def _settle(self, attempt: Attempt) -> None:
         try:
-            if not await self.ledger.call(self.ledger.settle, attempt):
+            if not await self.ledger.settle(attempt):
                 log.error("llm attempt outlived its reservation, which was charged in full", attempt=attempt.id)
         except LedgerError as error:
             # The reservation stays, and is charged in full when it expires: nothing is lost.
@@ -211,40 +178,31 @@ class Guard(WrapperModel):
                 raise
 
     def _take(self, attempt: Attempt, response: ModelResponse) -> None:
-        """Note what the provider reports; without a report, it may have charged the bound."""
+        """Note what the provider reports; without a credible report, it may have charged the bound."""
         usage = response.usage
-        attempt.status = "ok"
         attempt.model = response.model_name or attempt.model
+        attempt.status = "ok" if response.state == "complete" else "abandoned"
         attempt.input_tokens, attempt.output_tokens = usage.input_tokens, usage.output_tokens
-        if (
-            response.state == "complete"
-            and min(usage.input_tokens, usage.output_tokens) >= 0 < usage.total_tokens < 10**9
-        ):
+        attempt.cost, attempt.cost_basis = attempt.reserved, "assumed"
+        credible = min(usage.input_tokens, usage.output_tokens) >= 0 < usage.total_tokens < 10**9
+        if response.state == "complete" and credible:
             attempt.cost, attempt.cost_basis = self.price.cost(usage), "reported"
             if attempt.cost > attempt.reserved:
                 log.error("llm attempt cost more than its bound", attempt=attempt.id, model=attempt.model)
-        else:
-            attempt.cost, attempt.cost_basis = attempt.reserved, "assumed"
-            attempt.status = "ok" if response.state == "complete" else "abandoned"
 
-    def _judge(self, attempt: Attempt, error: BaseException, *, probe: bool) -> BaseException:
-        """Note a failure, tell the breaker, and return what to raise in its place."""
+    def _judge(self, attempt: Attempt, error: BaseException) -> BaseException:
+        """Note a failure, and return what to raise in its place."""
         attempt.error = reason = f"{type(error).__name__}: {scrub(str(error))}"[:500]
         attempt.status = "abandoned" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "failed"
         if not is_free(error):
             attempt.cost, attempt.cost_basis = attempt.reserved, "assumed"
         match kind_of(error):
             case "misconfigured":
-                self.breaker.misconfigured()
                 log.error("llm candidate taken out: mend its configuration", candidate=self.name, error=reason)
                 return AttemptFailedError(self.name, reason, transient=False)
             case "rejected":
-                self.breaker.succeeded()  # whoever refuses is there
                 return RejectedRequestError(f"{self.name}: {reason}")
             case "transient":
-                self.breaker.failed(probe=probe)
                 retry_after = getattr(error, "retry_after", None)
                 return AttemptFailedError(self.name, reason, transient=True, retry_after=retry_after)
-            case _:
-                self.breaker.released(probe=probe)
-                return error
+        return error

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
+from typing import TypedDict
 
 import structlog
 
 from ..scrub import scrub
 from .config import Budgets, Config
 from .errors import BudgetExceededError, CallLimitError, DeadlineExceededError
-from .records import NANO, Interaction, dollars, new_id, now
+from .records import NANO, PERIODS, Attempt, Interaction, dollars, new_id, now, scopes_of
 
 _cost_center: ContextVar[str] = ContextVar("cost_center", default="default")
 _user: ContextVar[str] = ContextVar("user", default="")
@@ -39,47 +39,78 @@ def attributed_to(cost_center: str, user: str = "") -> Iterator[None]:
         _user.reset(tokens[1])
 
 
+class Who(TypedDict, total=False):
+    """Who asks."""
+
+    cost_center: str
+    user: str
+
+
 @dataclass
-class Running:
-    """An interaction under way, perhaps inside another one, whose caps hold as well.
+class Budget:
+    """What an interaction may spend, together with those inside it. Money in nanodollars."""
 
-    Money in nanodollars, `ends` on the monotonic clock.
-    """
-
-    row: Interaction
     dollars_cap: int | None
     calls_cap: int
-    deadline: float
-    ends: float
-    outer: "Running | None" = None
-    cost_center: str = "default"
-    """As it was given; the row has it as it may be stored."""
     calls: int = 0
     spent: int = 0
     held: int = 0
+
+    def hold(self, amount: int) -> None:
+        """Count a call, and hold its bound.
+
+        Raises:
+            CallLimitError: All calls have been made.
+            BudgetExceededError: The cap could be passed.
+        """
+        if self.calls >= self.calls_cap:
+            raise CallLimitError(self.calls_cap, self.calls)
+        if self.dollars_cap is not None and self.spent + self.held + amount > self.dollars_cap:
+            numbers = (self.dollars_cap, self.spent, self.held, amount)
+            raise BudgetExceededError("interaction", *map(dollars, numbers))
+        self.calls += 1
+        self.held += amount
+
+    def settle(self, amount: int, cost: int, *, made: bool = True) -> None:
+        """Replace what was held for a call by what it cost; one that was not `made` does not count."""
+        self.held -= amount
+        self.spent += cost
+        self.calls -= not made
+
+
+@dataclass
+class Running:
+    """An interaction under way. One inside another shares its budget, and its deadline; each has a row of its own."""
+
+    row: Interaction
+    budget: Budget
+    deadline: float
+    """In seconds, from its start."""
+    ends: float
+    """On the monotonic clock."""
+    cost_center: str
+    """As it was given; the row has it as it may be stored."""
+    outer: "Running | None"
     over: bool = False
     answer: tuple[str, str] | None = None
     """What to keep for the cache: key and text."""
 
     @classmethod
     def start(
-        cls, config: Config, name: str, cost_center: str | None, user: str | None, deadline: float | None
+        cls, config: Config, name: str, deadline: float | None, cost_center: str = "", user: str = ""
     ) -> "Running":
         """Begin an interaction; who asks is as given, else as `attributed_to` says."""
-        cap = config.budgets.interaction.dollars
+        outer, caps = under_way(), config.budgets.interaction
         deadline = deadline or config.retry.deadline
-        cost_center = cost_center or _cost_center.get()
-        row = Interaction(
-            id=new_id(),
-            started_at=now(),
-            prompt=storable(name),
-            cost_center=storable(cost_center),
-            user=storable(user or _user.get()),
-            correlation_id=storable(str(structlog.contextvars.get_contextvars().get("correlation_id", ""))),
-        )
-        calls = config.budgets.interaction.calls
         ends = time.monotonic() + deadline
-        return cls(row, None if cap is None else nano(cap), calls, deadline, ends, under_way(), cost_center)
+        if outer and outer.ends < ends:
+            deadline, ends = outer.deadline, outer.ends
+        cap = None if caps.dollars is None else nano(caps.dollars)
+        cost_center = cost_center or _cost_center.get()
+        correlation_id = storable(str(structlog.contextvars.get_contextvars().get("correlation_id", "")))
+        row = Interaction(new_id(), now(), storable(name), cost_center=storable(cost_center))
+        row.user, row.correlation_id = storable(user or _user.get()), correlation_id
+        return cls(row, outer.budget if outer else Budget(cap, caps.calls), deadline, ends, cost_center, outer)
 
     def remaining(self) -> float:
         """Return the seconds that are left.
@@ -87,41 +118,9 @@ class Running:
         Raises:
             DeadlineExceededError: None are.
         """
-        left = self.ends - time.monotonic()
-        if left <= 0:
+        if (left := self.ends - time.monotonic()) <= 0:
             raise DeadlineExceededError(self.deadline)
-        return min(left, self.outer.remaining()) if self.outer else left
-
-    def hold(self, amount: int) -> None:
-        """Count a call, and hold its bound against the caps of this interaction and those around it.
-
-        Raises:
-            CallLimitError: It has made all its calls.
-            BudgetExceededError: It could pass its cap.
-        """
-        if self.calls >= self.calls_cap:
-            raise CallLimitError(self.calls_cap, self.calls)
-        if self.dollars_cap is not None and self.spent + self.held + amount > self.dollars_cap:
-            numbers = (self.dollars_cap, self.spent, self.held, amount)
-            raise BudgetExceededError("interaction", *(dollars(number) for number in numbers))
-        if self.outer:
-            self.outer.hold(amount)
-        self.calls += 1
-        self.held += amount
-
-    def release(self, amount: int) -> None:
-        """Take a call back that was not made."""
-        self.calls -= 1
-        self.held -= amount
-        if self.outer:
-            self.outer.release(amount)
-
-    def settle(self, amount: int, cost: int) -> None:
-        """Replace what was held for a call by what it cost."""
-        self.held -= amount
-        self.spent += cost
-        if self.outer:
-            self.outer.settle(amount, cost)
+        return left
 
 
 running: ContextVar[Running | None] = ContextVar("running_interaction", default=None)
@@ -147,17 +146,11 @@ def nano(amount: Decimal) -> int:
     return int(amount * NANO)
 
 
-def caps(budgets: Budgets, cost_center: str) -> dict[str, int | None]:
-    """Return every counter that a call of this moment is held against, with its cap; none is counted all the same.
-
-    So a cap that is set at noon holds against what the morning has spent.
-    """
-    when = datetime.now(UTC)
-    periods = {"hour": f"{when:%Y-%m-%dT%H}", "day": f"{when:%Y-%m-%d}", "month": f"{when:%Y-%m}"}
-    own = budgets.cost_centers.get(cost_center, budgets.each_cost_center)
-    scopes = {}
-    for name, limits in (("overall", budgets.overall), (f"cost center {storable(cost_center)}", own)):
-        for period, value in periods.items():
-            cap: Decimal | None = getattr(limits, period)
-            scopes[f"{name}, {period} {value}"] = None if cap is None else nano(cap)
-    return scopes
+def caps(budgets: Budgets, cost_center: str, attempt: Attempt) -> dict[str, int | None]:
+    """Return the caps, in nanodollars, of the counters that an attempt is held against."""
+    limits = (budgets.overall, budgets.cost_centers.get(cost_center, budgets.each_cost_center))
+    amounts: list[Decimal | None] = [getattr(each, period) for each in limits for period in PERIODS]
+    return {
+        scope: None if amount is None else nano(amount)
+        for scope, amount in zip(scopes_of(attempt.started_at, attempt.cost_center), amounts, strict=True)
+    }

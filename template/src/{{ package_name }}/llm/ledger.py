@@ -2,25 +2,28 @@
 
 # ruff: noqa: S608 - no value is ever written into a statement
 
-import hashlib
 import json
+import os
+import secrets
+import socket
 import time
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from functools import cache
+from typing import Literal, NamedTuple, Self
 
+from .database import Database, Execute, connect
 from .errors import BudgetExceededError, LedgerError
-from .records import Attempt, Escalation, Interaction, dollars, now
-from .schema import COLUMNS, ROLL_UP, insert, marks, migrate, read_json, select, storable
-from .storage import Database, Execute, connect
+from .records import Attempt, Escalation, Interaction, dollars, now, scopes_of
+from .schema import COLUMNS, ROLL_UP, insert, marks, migrate, select, storable
 
 SWEEP = 60.0  # seconds between two looks for expired reservations, and for answers that are too old
 ANSWERS_KEPT = 30 * 86_400.0  # seconds
+LONGEST_INTERACTION = 86_400.0  # seconds; then one of another host is taken for lost
+_COUNTERS = "SELECT scope, spent, held FROM counters"
+_TOTAL = "SELECT count(*), CAST(coalesce(sum(cost), 0) AS BIGINT) FROM attempts WHERE interaction_id = ?"
 
 
-@dataclass(frozen=True)
-class SpendRow:
+class SpendRow(NamedTuple):
     """What was spent under one name; `cost` in nanodollars."""
 
     name: str
@@ -31,218 +34,203 @@ class SpendRow:
 
 
 class Ledger:
-    """The methods block for a moment; from an event loop: `await ledger.call(ledger.reserve, ...)`.
-
-    Each happens wholly or not at all, and raises LedgerError where the database cannot be used.
-    """
+    """Each method happens wholly or not at all, and raises LedgerError where the database cannot be used."""
 
     def __init__(self, database: Database) -> None:
-        self.call = database.call
-        self.close = database.close
-        self.database, self._transaction = database, database.transaction
-        self._known: set[str] = set()
+        self.database, self._transaction, self.close = database, database.transaction, database.close
         self._sweep_at = time.monotonic() + SWEEP
 
     @classmethod
-    def open(cls, url: str) -> Self:
-        """Open, create or migrate a ledger (see `storage.connect`), and charge what dead processes left.
+    async def open(cls, url: str) -> Self:
+        """Open, create or migrate a ledger (see `database.connect`), and charge what dead processes left.
 
         Raises:
             LedgerError: The database cannot be used, or is newer than this code.
         """
-        database = connect(url)
+        ledger = cls(connect(url))
         try:
-            migrate(database)
-            ledger = cls(database)
-            ledger.recover()
+            await migrate(ledger.database)
+            await ledger.recover()
         except BaseException:
-            database.close()
+            await ledger.close()
             raise
         return ledger
 
     # ---- Spending ----
 
-    def reserve(
-        self, attempt: Attempt, interaction: Interaction, amount: int, caps: Mapping[str, int | None], expires_in: float
+    async def reserve(
+        self, attempt: Attempt, interaction: Interaction, caps: Mapping[str, int | None], expires_in: float
     ) -> None:
-        """Hold an amount against every scope, before it is spent. Money in nanodollars, time in seconds.
+        """Hold `attempt.reserved` against each of its scopes, before it is spent. Caps in nanodollars, time in seconds.
 
         Raises:
             BudgetExceededError: A cap would be passed; nothing was held.
         """
         if time.monotonic() > self._sweep_at:
             self._sweep_at = time.monotonic() + SWEEP
-            self.recover(dead=False)
-        scopes = sorted(caps)  # all lock in the same order, so that none waits for one that waits for it
-        text, owner = json.dumps(scopes), self.database.owner
-        with self._transaction() as execute:
-            if text not in self._known:
+            await self.recover()
+        scopes, amount = scopes_of(attempt.started_at, attempt.cost_center), attempt.reserved
+        async with self._transaction() as execute:
+            if len(counters := await self._lock(execute, scopes)) < len(scopes):
                 for scope in scopes:
-                    execute("INSERT INTO counters VALUES (?, 0, 0) ON CONFLICT DO NOTHING", (scope,))
-                execute("INSERT INTO scope_sets VALUES (?, ?) ON CONFLICT DO NOTHING", (_number(text), text))
-            for scope, spent, held in self._lock(execute, scopes).fetchall():
-                cap = caps[scope]
+                    await execute("INSERT INTO counters VALUES (?, 0, 0) ON CONFLICT DO NOTHING", (scope,))
+                counters = await self._lock(execute, scopes)
+            for scope, spent, held in counters:
+                cap = caps.get(scope)
                 if cap is not None and spent + held + amount > cap:
                     raise BudgetExceededError(scope, *map(dollars, (cap, spent, held, amount)))
-            execute(f"UPDATE counters SET held = held + ? WHERE scope IN ({marks(scopes)})", (amount, *scopes))
-            until = time.time() + expires_in
-            held_row = (attempt.id, amount, owner, until, text, json.dumps(vars(attempt)))
-            execute("INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?)", held_row)
-            open_row = (interaction.id, owner, json.dumps(vars(interaction)))
-            execute("INSERT INTO pending VALUES (?, ?, ?) ON CONFLICT DO NOTHING", open_row)
-        self._known = {*self._known, text} if len(self._known) < 1000 else {text}  # noqa: PLR2004 - they are short-lived
+            await execute(f"UPDATE counters SET held = held + ? WHERE scope IN ({marks(scopes)})", (amount, *scopes))
+            for record, seconds in ((attempt, expires_in), (interaction, LONGEST_INTERACTION)):
+                row = (record.id, type(record).__name__, owner(), time.time() + seconds, json.dumps(vars(record)))
+                await execute("INSERT INTO unfinished VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
 
-    def settle(self, attempt: Attempt) -> bool:
-        """Replace what was held for an attempt by its cost, and record it. False if it was charged as lost before."""
-        find = f"SELECT amount, scopes FROM reservations WHERE attempt_id = ?{self.database.lock}"
-        with self._transaction() as execute:
-            if (found := execute(find, (attempt.id,)).fetchone()) is None:
+    async def settle(self, attempt: Attempt) -> bool:
+        """Replace what was held for an attempt by its cost, and record it. False if that has been done before."""
+        scopes = scopes_of(attempt.started_at, attempt.cost_center)
+        change = f"UPDATE counters SET spent = spent + ?, held = held - ? WHERE scope IN ({marks(scopes)})"
+        kind = (attempt.started_at[:10], attempt.cost_center, attempt.model, attempt.prompt)
+        async with self._transaction() as execute:
+            if not await execute("DELETE FROM unfinished WHERE id = ? RETURNING id", (attempt.id,)):
                 return False
-            amount, scopes = found[0], json.loads(found[1])
             if self.database.lock:
-                self._lock(execute, scopes)
-            change = f"UPDATE counters SET spent = spent + ?, held = held - ? WHERE scope IN ({marks(scopes)})"
-            execute(change, (attempt.cost, amount, *scopes))
-            execute("DELETE FROM reservations WHERE attempt_id = ?", (attempt.id,))
-            insert(execute, attempt, _number(found[1]))
-            kind = (attempt.started_at[:10], attempt.cost_center, attempt.model, attempt.prompt)
-            execute(ROLL_UP, (*kind, attempt.input_tokens, attempt.output_tokens, attempt.cost))
+                await self._lock(execute, scopes)
+            await execute(change, (attempt.cost, attempt.reserved, *scopes))
+            await insert(execute, attempt)
+            await execute(ROLL_UP, (*kind, attempt.input_tokens, attempt.output_tokens, attempt.cost))
         return True
 
-    def record(self, interaction: Interaction, answer: tuple[str, str] | None = None) -> None:
+    async def record(self, interaction: Interaction, answer: tuple[str, str] | None = None) -> None:
         """Write down what became of an interaction, and keep its `answer` (key, text) for the cache."""
-        with self._transaction() as execute:
-            insert(execute, interaction)
-            execute("DELETE FROM pending WHERE interaction_id = ?", (interaction.id,))
+        async with self._transaction() as execute:
+            await insert(execute, interaction, once=True)
+            await execute("DELETE FROM unfinished WHERE id = ?", (interaction.id,))
             if answer:
                 change = "ON CONFLICT (key) DO UPDATE SET output = excluded.output, at = excluded.at"
                 row = (answer[0], storable(answer[1]), time.time())
-                execute(f"INSERT INTO answers VALUES (?, ?, ?) {change}", row)
+                await execute(f"INSERT INTO answers VALUES (?, ?, ?) {change}", row)
 
-    def recover(self, *, dead: bool = True) -> int:
-        """Charge in full, as lost, what has expired and, if `dead`, what dead processes held. Returns how many."""
-        with self._transaction(read_only=True) as execute:
-            held = execute("SELECT amount, owner, expires_at, attempt FROM reservations").fetchall()
-            open_ = execute("SELECT owner, interaction_id FROM pending").fetchall() if dead else []
-        owners = {row[1] for row in held} | {row[0] for row in open_} if dead else set()
-        gone = {owner for owner in owners if self.database.owner_is_dead(owner)}
+    async def recover(self) -> int:
+        """Charge in full, as lost, what dead processes held and what has expired. Returns how many attempts."""
         charged = 0
-        for amount, owner, expires_at, text in held:
-            if owner in gone or expires_at < time.time():
-                attempt = read_json(Attempt, text)
-                attempt.status, attempt.cost_basis, attempt.error = "lost", "assumed", "never settled"
-                attempt.cost = attempt.reserved = amount
-                charged += self.settle(attempt)  # once: whoever comes second finds no reservation
-        for owner, interaction_id in open_:
-            if owner in gone:
-                self._record_lost(interaction_id)
-        with self._transaction() as execute:
-            execute("DELETE FROM answers WHERE at < ?", (time.time() - ANSWERS_KEPT,))
+        async with self._transaction(read_only=True) as execute:
+            rows = await execute("SELECT kind, record, owner, expires_at FROM unfinished ORDER BY kind")
+        for kind, text, held_by, expires_at in rows:
+            if expires_at > time.time() and not is_dead(held_by):
+                continue
+            lost = _read(kind, text)
+            lost.status = "lost"
+            if isinstance(lost, Attempt):
+                lost.cost, lost.cost_basis, lost.error = lost.reserved, "assumed", "never settled"
+                charged += await self.settle(lost)
+            else:
+                async with self._transaction(read_only=True) as execute:
+                    [[lost.calls, lost.cost]] = await execute(_TOTAL, (lost.id,))
+                lost.error = "its process died"
+                await self.record(lost)
+        async with self._transaction() as execute:
+            await execute("DELETE FROM answers WHERE at < ?", (time.time() - ANSWERS_KEPT,))
         return charged
-
-    def _record_lost(self, interaction_id: str) -> None:
-        find = f"SELECT interaction FROM pending WHERE interaction_id = ?{self.database.lock}"
-        total = "SELECT count(*), CAST(coalesce(sum(cost), 0) AS BIGINT) FROM attempts WHERE interaction_id = ?"
-        with self._transaction() as execute:
-            if found := execute(find, (interaction_id,)).fetchone():
-                lost = read_json(Interaction, found[0])
-                lost.status, lost.error = "lost", "its process died"
-                lost.calls, lost.cost = execute(total, (interaction_id,)).fetchone()
-                insert(execute, lost)
-                execute("DELETE FROM pending WHERE interaction_id = ?", (interaction_id,))
 
     # ---- Answers: of models, for the cache, and of people ----
 
-    def cached(self, key: str, max_age: float) -> tuple[str, float] | None:
-        """Return the remembered answer and its age in seconds, if it is not older."""
-        with self._transaction(read_only=True) as execute:
-            row = execute("SELECT output, at FROM answers WHERE key = ?", (key,)).fetchone()
-        return (row[0], age) if row and (age := max(0.0, time.time() - row[1])) <= max_age else None
+    async def cached(self, key: str, max_age: float) -> str | None:
+        """Return the remembered answer, if it is no more than so many seconds old."""
+        async with self._transaction(read_only=True) as execute:
+            rows = await execute("SELECT output, at FROM answers WHERE key = ?", (key,))
+        return next((output for output, at in rows if time.time() - at <= max_age), None)
 
-    def escalate(self, escalation: Escalation) -> str:
+    async def escalate(self, escalation: Escalation) -> str:
         """Put a question to a person, and return its id: that of the open one, where it has been asked already."""
-        with self._transaction() as execute:
-            insert(execute, escalation)
+        async with self._transaction() as execute:
+            await insert(execute, escalation, once=True)
             find = "SELECT id FROM escalations WHERE key = ? AND answered_at = ''"
-            return str(execute(find, (escalation.key,)).fetchone()[0])
+            return str((await execute(find, (escalation.key,)))[0][0])
 
-    def answered(self, key: str) -> Escalation | None:
+    async def answered(self, key: str) -> Escalation | None:
         """Return a person's newest answer to this question."""
         newest = "WHERE key = ? AND answered_at <> '' ORDER BY answered_at DESC LIMIT 1"
-        return next(iter(select(self.database, Escalation, newest, key)), None)
+        return next(iter(await select(self.database, Escalation, newest, key)), None)
 
-    def answer(self, escalation_id: str, answer: str, by: str) -> None:
+    async def answer(self, escalation_id: str, answer: str, by: str) -> None:
         """Answer an open escalation.
 
         Raises:
             LedgerError: There is none of this id, or it has been answered.
         """
-        find = f"SELECT answered_at, answered_by FROM escalations WHERE id = ?{self.database.lock}"
-        change = "UPDATE escalations SET answer = ?, answered_at = ?, answered_by = ? WHERE id = ?"
-        with self._transaction() as execute:
-            if (found := execute(find, (escalation_id,)).fetchone()) is None:
-                raise LedgerError(f"there is no escalation {escalation_id!r}")
-            if found[0]:
-                raise LedgerError(f"escalation {escalation_id} has been answered by {found[1]}")
-            execute(change, (storable(answer), now(), storable(by), escalation_id))
+        change = "UPDATE escalations SET answer = ?, answered_at = ?, answered_by = ? WHERE id = ? AND answered_at = ''"
+        async with self._transaction() as execute:
+            row = (storable(answer), now(), storable(by), escalation_id)
+            if not await execute(f"{change} RETURNING id", row):
+                found = await execute("SELECT answered_by FROM escalations WHERE id = ?", (escalation_id,))
+                told = f"has been answered by {found[0][0]}" if found else "does not exist"
+                raise LedgerError(f"escalation {escalation_id!r} {told}")
 
     # ---- Looking back ----
 
-    def escalations(self, *, open_only: bool = True) -> list[Escalation]:
+    async def escalations(self, *, open_only: bool = True) -> list[Escalation]:
         """Return what people were asked, oldest first."""
-        where = "WHERE answered_at = ''" if open_only else ""
-        return select(self.database, Escalation, f"{where} ORDER BY id")
+        return await select(self.database, Escalation, "WHERE answered_at = '' " * open_only + "ORDER BY id")
 
-    def interactions(self, limit: int, **equal: str | None) -> list[Interaction]:
+    async def interactions(self, limit: int, **equal: str | None) -> list[Interaction]:
         """Return the newest interactions, of which the named fields have these values; None is any value."""
         filters = {name: value for name, value in equal.items() if value is not None}
         if unknown := filters.keys() - set(COLUMNS[Interaction]):
             raise LedgerError(f"interactions have no field {', '.join(sorted(unknown))}")
         where = "WHERE " + " AND ".join(f'"{name}" = ?' for name in filters) if filters else ""
-        return select(self.database, Interaction, f"{where} ORDER BY id DESC LIMIT ?", *filters.values(), limit)
+        order = f"{where} ORDER BY id DESC LIMIT ?"
+        return await select(self.database, Interaction, order, *filters.values(), limit)
 
-    def interaction(self, start_of_id: str) -> tuple[Interaction, list[Attempt]]:
+    async def interaction(self, start_of_id: str) -> tuple[Interaction, list[Attempt]]:
         """Return an interaction and its attempts, in order. As much of its id is enough as only one id starts with.
 
         Raises:
             LedgerError: None does, or several do.
         """
-        found = select(self.database, Interaction, "WHERE id >= ? AND id < ? LIMIT 2", start_of_id, start_of_id + "g")
+        start = "WHERE id >= ? AND id < ? LIMIT 2"
+        found = await select(self.database, Interaction, start, start_of_id, start_of_id + "g")
         if len(found) != 1:
             raise LedgerError(f"{'several interactions start' if found else 'none starts'} with {start_of_id!r}")
-        return found[0], select(self.database, Attempt, "WHERE interaction_id = ? ORDER BY number, id", found[0].id)
+        where = "WHERE interaction_id = ? ORDER BY number, id"
+        return found[0], await select(self.database, Attempt, where, found[0].id)
 
-    def spend(self, by: Literal["cost_center", "model", "prompt", "day"], since: str | None = None) -> list[SpendRow]:
+    async def spend(self, by: Literal["cost_center", "model", "prompt", "day"], since: str = "") -> list[SpendRow]:
         """Return what was spent, the dearest first (days: in order), `since` a day such as 2026-11-23."""
-        sums = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in ("calls", "input_tokens", "output_tokens", "cost"))
+        sums = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in SpendRow._fields[1:])
         order = "1" if by == "day" else "5 DESC, 1"
         query = f"SELECT {by}, {sums} FROM spend_by_day WHERE day >= ? GROUP BY 1 ORDER BY {order}"
-        with self._transaction(read_only=True) as execute:
-            return [SpendRow(*row) for row in execute(query, ((since or "")[:10],)).fetchall()]
+        async with self._transaction(read_only=True) as execute:
+            return [SpendRow(*row) for row in await execute(query, (since[:10],))]
 
-    def check(self) -> list[str]:
-        """Compare the counters with the rows behind them; what differs is told in a line each."""
-        with self._transaction(read_only=True) as execute:
-            counters = execute("SELECT scope, spent, held FROM counters ORDER BY scope").fetchall()
-            paid = execute("SELECT scope_set, CAST(sum(cost) AS BIGINT) FROM attempts GROUP BY scope_set").fetchall()
-            sets = dict(execute("SELECT id, scopes FROM scope_sets").fetchall())
-            holds = execute("SELECT scopes, amount FROM reservations").fetchall()
-            days = execute("SELECT CAST(coalesce(sum(cost), 0) AS BIGINT) FROM spend_by_day").fetchone()[0]
-        spent, held = Counter[str](), Counter[str]()
-        for number, cost in paid:
-            spent.update(dict.fromkeys(json.loads(sets[number]), cost))
-        for scopes, amount in holds:
-            held.update(dict.fromkeys(json.loads(scopes), amount))
-        told = [(f"{scope}, spent", counted, spent[scope]) for scope, counted, _ in counters]
-        told += [(f"{scope}, held", counted, held[scope]) for scope, _, counted in counters]
-        told += [("all days", days, sum(cost for _, cost in paid))]
-        return [f"{what}: {dollars(one):f}, by rows {dollars(other):f}" for what, one, other in told if one != other]
-
-    def _lock(self, execute: Execute, scopes: list[str]) -> Any:  # noqa: ANN401 - a cursor
-        where = f"WHERE scope IN ({marks(scopes)}) ORDER BY scope{self.database.lock}"
-        return execute(f"SELECT scope, spent, held FROM counters {where}", scopes)
+    async def _lock(self, execute: Execute, scopes: list[str]) -> list[tuple[str, int, int]]:
+        where = f"WHERE scope IN ({marks(scopes)}) ORDER BY scope{self.database.lock}"  # an order: no deadlock
+        return [(row[0], row[1], row[2]) for row in await execute(f"{_COUNTERS} {where}", scopes)]
 
 
-def _number(scopes: str) -> int:
-    """Stand for a set of scopes in each of its attempts, where its text would be half of the row."""
-    return int.from_bytes(hashlib.sha256(scopes.encode()).digest()[:7])
+def _read(kind: str, text: str) -> Attempt | Interaction:
+    """Read a record that another version may have written."""
+    found: type[Attempt | Interaction] = Attempt if kind == Attempt.__name__ else Interaction
+    return found(**{name: value for name, value in json.loads(text).items() if name in COLUMNS[found]})
+
+
+@cache
+def _token(_pid: int) -> str:
+    return secrets.token_hex(8)
+
+
+def owner() -> str:
+    """Name this process, for others to see whether it lives: `host:pid:token`, as a pid is used again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_token(os.getpid())}"
+
+
+def is_dead(name: str) -> bool:
+    """Tell whether a process has certainly ended; of another host's, nobody can tell."""
+    host, pid, token = name.rsplit(":", 2)
+    if host != socket.gethostname():
+        return False
+    if int(pid) == os.getpid():
+        return token != _token(os.getpid())
+    try:
+        os.kill(int(pid), 0)
+    except OSError as error:  # one that may not be signalled lives
+        return isinstance(error, ProcessLookupError)
+    return False

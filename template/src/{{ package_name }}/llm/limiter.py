@@ -4,29 +4,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from .errors import QueueFullError
 
 
-@dataclass
 class Limiter:
     """A token bucket and a semaphore, first come first served; for one process.
 
     `per_minute` may be used up at once and then refills evenly. `queue` is the number of callers that may wait.
     """
 
-    candidate: str
-    per_minute: int | None
-    concurrency: int
-    queue: int
-    waiting: int = 0
-    _running: asyncio.Semaphore = field(init=False)
-    _full_at: float = 0.0
-    """When the bucket will be full again, on the monotonic clock."""
-
-    def __post_init__(self) -> None:
-        self._running = asyncio.Semaphore(self.concurrency)
+    def __init__(self, candidate: str, per_minute: int | None, concurrency: int, queue: int) -> None:
+        self.candidate, self.queue, self.waiting = candidate, queue, 0
+        self._interval = 60 / per_minute if per_minute else 0.0
+        self._running = asyncio.Semaphore(concurrency)
+        self._full_at = 0.0  # when the bucket will be full again, on the monotonic clock
 
     @asynccontextmanager
     async def slot(self, patience: float) -> AsyncIterator[float]:
@@ -36,30 +28,26 @@ class Limiter:
             QueueFullError: Too many wait already, or the turn would come too late.
         """
         start = time.monotonic()
-        delay = self._delay(start)
-        if (delay > 0 or self._running.locked()) and self.waiting >= self.queue:
+        delay = max(0, self._full_at + self._interval - 60 - start) if self._interval else 0
+        if (delay or self._running.locked()) and self.waiting >= self.queue:
             raise QueueFullError(self.candidate, "callers wait already", self.queue, self.waiting)
         if delay > patience:  # known at once, so what is hopeless does not wait
-            raise QueueFullError(
-                self.candidate, "the rate limit allows the next call only in so many s", patience, delay
-            )
-        if self.per_minute:
-            self._full_at = max(self._full_at, start) + 60 / self.per_minute
+            raise QueueFullError(self.candidate, "seconds until the rate limit allows a call", patience, delay)
+        self._full_at = max(self._full_at, start) + self._interval
         self.waiting += 1
         try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + patience):
+            async with asyncio.timeout(patience):
                 if delay:
                     await asyncio.sleep(delay)
                 await self._running.acquire()
-        except TimeoutError:
-            raise QueueFullError(self.candidate, "no turn within so many s", patience, patience) from None
+        except BaseException as error:
+            self._full_at -= self._interval  # its token is somebody else's now
+            if isinstance(error, TimeoutError):
+                raise QueueFullError(self.candidate, "seconds without a turn", patience, patience) from None
+            raise
         finally:
             self.waiting -= 1
         try:
             yield time.monotonic() - start
         finally:
             self._running.release()
-
-    def _delay(self, now: float) -> float:
-        """Seconds until the bucket has a token for one more caller."""
-        return max(0, self._full_at + 60 / self.per_minute - 60 - now) if self.per_minute else 0

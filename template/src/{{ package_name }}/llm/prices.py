@@ -5,25 +5,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from functools import cache
-from typing import Protocol
+from typing import Annotated
 
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelPrice, TieredPrices
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_ai.usage import RequestUsage
 
 from .records import NANO
+
+type Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 OFFLINE = "offline"
 """The provider that asks nobody and costs nothing."""
 
 
-class PerMillion(Protocol):
+class Rates(BaseModel):
     """US dollars per million tokens, as configured."""
 
-    @property
-    def input(self) -> Decimal: ...  # noqa: D102
-    @property
-    def output(self) -> Decimal: ...  # noqa: D102
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Dollars
+    output: Dollars
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,9 @@ class Price:
         return _nano(self.rates().calc_price(usage)["total_price"])
 
 
-def price_of(model: str, configured: PerMillion | None = None) -> Price | None:
+def price_of(model: str, configured: Rates | None = None) -> Price | None:
     """Return the price of `provider:model`: as configured, else as genai-prices knows it; None where nobody does."""
-    if configured:
-        return Price(configured.input, configured.output)
-    return _known_price(model)
+    return Price(configured.input, configured.output) if configured else _known_price(model)
 
 
 @cache
@@ -76,7 +77,7 @@ def _known_price(model: str) -> Price | None:
         for key, rate in vars(price).items():
             kind = "output" if key.startswith("output") else "input" if key.endswith("_mtok") else "call"
             highest[kind] = max(highest[kind], _highest(rate) / (1000 if kind == "call" else 1))
-    return Price(highest["input"], highest["output"], highest["call"], lambda: known.get_prices(datetime.now(UTC)))
+    return Price(**highest, rates=lambda: known.get_prices(datetime.now(UTC)))
 
 
 def _highest(rate: Decimal | TieredPrices | None) -> Decimal:

@@ -67,19 +67,17 @@ def parse_prompt(name: str, text: str, path: Path) -> Prompt:
         ConfigError: It names file, line and reason.
     """
     matter = _FRONT_MATTER.match(text)
-    body = text[matter.end() :] if matter else text
-    above = text[: len(text) - len(body)].count("\n")
+    body, line = (text[matter.end() :], text[: matter.end()].count("\n")) if matter else (text, 0)
     try:
         settings = FrontMatter(**tomllib.loads(matter[1] if matter else ""))
-        tree = _JINJA.parse(body)
-        template = _JINJA.from_string(body)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(str(path), f"front matter: {error}") from None
+        tree, template = _JINJA.parse(body), _JINJA.from_string(body)
+    except TemplateError as error:
+        raise ConfigError(f"{path}:{line + getattr(error, 'lineno', 1)}", str(error)) from None
     except ValidationError as error:
         detail = error.errors()[0]
         raise ConfigError(str(path), f"front matter: {detail['loc'][0]}: {detail['msg']}") from None
-    except TemplateError as error:
-        raise ConfigError(f"{path}:{above + getattr(error, 'lineno', 1)}", str(error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(path), f"front matter: {error}") from None
     if any(meta.find_referenced_templates(tree)):
         raise ConfigError(str(path), "a prompt includes no other file: its version would not tell of that one's edits")
     version = hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -2,12 +2,13 @@
 
 import inspect
 import logging
+import os
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
-from pydantic import Field, SecretStr, create_model
-from pydantic_ai.models import Model, create_async_httpx2_client, infer_model
+from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider_class
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -24,15 +25,23 @@ seen_headers: ContextVar[dict[str, str] | None] = ContextVar("seen_headers", def
 
 def http_client() -> "AsyncClient":
     """Make the pool of connections that all candidates share; it belongs to the event loop that it is first used in."""
+    from httpx2 import AsyncClient, Timeout  # noqa: PLC0415 - with the first gateway
+
+    from .pools import Pools  # noqa: PLC0415
+
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # every attempt has a line of its own, which says more
-    client = create_async_httpx2_client()
-    client.event_hooks["response"].append(_keep_headers)
-    return client
+    pools = {} if getproxies() else {"all://": Pools()}  # the client knows how to use a proxy
+    hooks = {"response": [_keep_headers]}
+    return AsyncClient(timeout=Timeout(600, connect=5), mounts=pools, event_hooks=hooks)  # attempts have a time-out
 
 
 async def _keep_headers(response: "Response") -> None:
     if (headers := seen_headers.get()) is not None:
         headers.update(response.headers)
+
+
+class _DotEnv(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", extra="allow")
 
 
 def build_model(candidate: Candidate, client: "AsyncClient") -> Model:
@@ -45,9 +54,13 @@ def build_model(candidate: Candidate, client: "AsyncClient") -> Model:
         from .offline import OfflineModel  # noqa: PLC0415 - nobody needs it once there is a provider
 
         return OfflineModel()
+    key = None
+    if name := candidate.api_key_env:
+        key = os.environ.get(name) or (_DotEnv().model_extra or {}).get(name.lower())
+        if not key:
+            raise ConfigError(name, "not set, neither in the environment nor in .env")
 
     def provider(kind: str) -> Provider[Any]:
-        key = read_secret(candidate.api_key_env) if candidate.api_key_env else None
         given = {"base_url": candidate.base_url, "api_key": key, "http_client": client}
         accepted = inspect.signature(found := infer_provider_class(kind)).parameters
         return found(**{name: value for name, value in given.items() if value is not None and name in accepted})
@@ -56,24 +69,6 @@ def build_model(candidate: Candidate, client: "AsyncClient") -> Model:
         return infer_model(candidate.model, provider)
     except (ImportError, RuntimeError, ValueError) as error:  # the client library's own
         raise ConfigError(candidate.model, str(error).splitlines()[0]) from error
-
-
-def read_secret(name: str) -> str:
-    """Read a variable from the environment, else from `.env`.
-
-    Raises:
-        ConfigError: It is set in neither.
-    """
-
-    class Lookup(BaseSettings):
-        model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
-
-    found = create_model(
-        "Secret", __base__=Lookup, value=(SecretStr | None, Field(default=None, validation_alias=name))
-    )().value  # type: ignore[attr-defined]
-    if found is None:
-        raise ConfigError(name, "not set, neither in the environment nor in .env")
-    return str(found.get_secret_value())
 
 
 def limit_left(headers: Mapping[str, str]) -> float | None:

@@ -6,35 +6,14 @@ from typing import Any, cast
 
 import structlog
 from pydantic import BaseModel
-from pydantic_ai.messages import ModelMessage, ModelRequest, SystemPromptPart, UserPromptPart
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, SystemPromptPart, UserPromptPart
 from pydantic_ai.settings import ModelSettings
 
 from ..scrub import scrub
-from .answers import (
-    Answer,
-    Source,
-    confidence_of,
-    name_of,
-    parameters,
-    question_key,
-    read_answer,
-    read_text,
-    write_text,
-)
+from . import errors
+from .answers import Answer, Source, name_of, parameters, question_key, read_text, write_text
 from .chain import Candidates
 from .config import Config
-from .errors import (
-    AllCandidatesFailedError,
-    AwaitingHumanError,
-    BudgetExceededError,
-    CallLimitError,
-    DeadlineExceededError,
-    InputTooLargeError,
-    InvalidOutputError,
-    LLMError,
-    RefusedError,
-    UnavailableError,
-)
 from .guard import Guard
 from .interaction import Running
 from .ledger import Ledger
@@ -44,7 +23,12 @@ from .records import Escalation, dollars, new_id, now
 log = structlog.get_logger(__name__)
 
 # After these, an answer that costs nothing is better than none. What is wrong with the question itself surfaces.
-NO_ANSWER = (AllCandidatesFailedError, DeadlineExceededError, BudgetExceededError, CallLimitError)
+NO_ANSWER = (
+    errors.AllCandidatesFailedError,
+    errors.DeadlineExceededError,
+    errors.BudgetExceededError,
+    errors.CallLimitError,
+)
 REPAIR = "That answer cannot be used: {reason}\nAnswer again: the complete answer, and nothing else."
 CUT = "\n[... cut: the rest was too long]"
 
@@ -59,27 +43,24 @@ class Question:
     call: Running
     prompt: Prompt
     variables: Mapping[str, object]
-    output_type: type = str
-    chain: str = ""
+    output_type: type
+    chain: str
     judge: Callable[[Any], float] | None = None
     text: str = field(init=False)
     key: str = field(init=False)
-    guards: list[Guard] = field(init=False)
     model: str = ""
     """Which model's answer was read last."""
 
     def __post_init__(self) -> None:
-        if not (
-            isinstance(self.output_type, type) and (self.output_type is str or issubclass(self.output_type, BaseModel))
-        ):
-            raise TypeError(f"output_type must be str or a Pydantic model, not {self.output_type!r}")
+        kind = self.output_type
+        if not (isinstance(kind, type) and (kind is str or issubclass(kind, BaseModel))):
+            raise TypeError(f"output_type must be str or a Pydantic model, not {kind!r}")
         self.chain = self.chain or self.prompt.settings.chain
         self.text = self._fitting_text()
-        self.guards = self.candidates.chain(self.chain)
-        self.key = question_key(self.prompt.name, self.prompt.version, self.text, self.output_type, self.guards)
-        row = self.call.row
+        guards, row = self.candidates.chain(self.chain), self.call.row
+        self.key = question_key(self.prompt.name, self.prompt.version, self.text, kind, guards)
         row.prompt, row.prompt_version, row.chain = self.prompt.name, self.prompt.version, self.chain
-        row.request, row.output_type = scrub(self.text), name_of(self.output_type)
+        row.request, row.output_type = scrub(self.text), name_of(kind)
 
     @property
     def messages(self) -> list[ModelMessage]:
@@ -98,44 +79,45 @@ class Question:
         if self.config.cache.fresh and (kept := await self._cached(self.config.cache.fresh)) is not None:
             return self._answer(kept, "cache", reason="asked before")
         try:
-            output = await self._ask(self.chain, self.guards)
-            sure = confidence_of(output, self.judge)
+            output, sure = await self._ask(self.chain)
             if self._doubts(sure):
                 output, sure = await self._ask_stronger(output, sure)
         except NO_ANSWER as error:
             return await self._without_model(error, fallback, human=human)
-        if self._doubts(sure):
+        if self._doubts(sure) and self.config.escalation.human:
             return await self._ask_person(output, sure)
-        answer = self._answer(output, "model", confidence=sure)
-        text = write_text(output)
-        if self.config.cache.stale and self.call.row.response == text and self._is_kept_whole(output, text):
+        answer, text = self._answer(output, "model", confidence=sure), write_text(output)
+        # A secret, or a field that is left out, is not in the text: the cache could not give it back.
+        if self.config.cache.stale and self.call.row.response == text and self._read_again(text) == output:
             self.call.answer = self.key, text
         return answer
 
-    async def _ask(self, chain: str, guards: list[Guard]) -> Any:  # noqa: ANN401 - of the output type
-        """Ask the candidates of a chain in turn, until an answer is valid."""
-        errors: list[Exception] = []
-        for guard in guards:
+    async def _ask(self, chain: str) -> tuple[Any, float | None]:
+        """Ask the candidates of a chain in turn, until an answer is valid; how sure it is."""
+        failures: list[Exception] = []
+        for guard in self.candidates.chain(chain):
             try:
-                return await self._ask_one(guard)
-            except (UnavailableError, InvalidOutputError) as error:
-                errors.append(error)
+                output = await self._ask_one(guard)
+            except (errors.UnavailableError, errors.InvalidOutputError) as error:
+                failures.append(error)
                 log.warning("llm candidate gave no answer", candidate=guard.name, error=str(error))
-        raise AllCandidatesFailedError(chain, errors)
+            else:
+                sure = self.judge(output) if self.judge else getattr(output, "confidence", None)
+                return output, float(sure) if isinstance(sure, (int, float)) else None
+        raise errors.AllCandidatesFailedError(chain, failures)
 
     async def _ask_one(self, guard: Guard) -> Any:  # noqa: ANN401 - of the output type
         """Ask a candidate, and once more if its answer is invalid."""
-        params = parameters(guard, self.output_type)
-        messages = self.messages
+        messages, params = self.messages, parameters(guard, self.output_type)
         response = await guard.request(messages, self.settings, params)
         try:
-            output: Any = read_answer(response, self.output_type, self.config.output.html)
-        except InvalidOutputError as error:
+            output = self._read(response)
+        except errors.InvalidOutputError as error:
             log.info("llm repair", candidate=guard.name, reason=error.reason)
             again = ModelRequest(parts=[UserPromptPart(REPAIR.format(reason=error.reason))])
             messages = guard.prepare_messages([*messages, response, again], params)
             response = await guard.request(messages, self.settings, params)
-            output = read_answer(response, self.output_type, self.config.output.html)
+            output = self._read(response)
         self.model = response.model_name or guard.model_name
         return output
 
@@ -144,81 +126,64 @@ class Question:
 
     async def _ask_stronger(self, output: object, sure: float | None) -> tuple[object, float | None]:
         """Ask the stronger chain; where it cannot answer, the first answer stands."""
-        stronger = self.config.escalation.chain
-        if not stronger or stronger == self.chain:
-            return output, sure
-        first = self.model
-        try:
-            better = await self._ask(stronger, self.candidates.chain(stronger))
-        except (*NO_ANSWER, RefusedError) as error:
-            log.warning("llm stronger chain gave no answer", chain=stronger, error=str(error))
-            self.model = first
-            return output, sure
-        return better, confidence_of(better, self.judge)
+        stronger, first = self.config.escalation.chain, self.model
+        if stronger and stronger != self.chain:
+            try:
+                return await self._ask(stronger)
+            except (*NO_ANSWER, errors.RefusedError) as error:
+                log.warning("llm stronger chain gave no answer", chain=stronger, error=str(error))
+                self.model = first
+        return output, sure
 
     async def _ask_person(self, draft: object, sure: float | None) -> Answer[Any]:
         """Take a person's answer if there is one; else queue the question, and let the draft serve meanwhile."""
-        if not self.config.escalation.human:
-            return self._answer(draft, "model", confidence=sure)
         if (output := await self._answered_by_person()) is not None:
             return self._answer(output, "human", reason="answered by a person")
         reason = f"confidence {sure} is below {self.config.escalation.confidence}"
-        escalation = await self._escalate(reason, draft)
-        return self._answer(draft, "human", confidence=sure, escalation_id=escalation, reason=reason)
+        waiting = await self._escalate(reason, scrub(write_text(draft)))
+        return self._answer(draft, "human", confidence=sure, escalation_id=waiting, reason=reason)
 
     async def _without_model(
-        self, error: LLMError, fallback: Callable[[], object] | None, *, human: bool
+        self, error: errors.LLMError, fallback: Callable[[], object] | None, *, human: bool
     ) -> Answer[Any]:
         """Find an answer that costs nothing; the error surfaces where there is none."""
         reason = f"{type(error).__name__}: {error}"
         self.call.row.error = scrub(reason)
-        refused = isinstance(error, RefusedError)  # then the caller decides what may stand in
+        refused = isinstance(error, errors.RefusedError)  # then the caller decides what may stand in
         if not refused and (output := await self._cached(self.config.cache.stale)) is not None:
             return self._answer(output, "cache", reason=reason)
         if fallback is not None:
             return self._answer(fallback(), "fallback", reason=reason)
-        if human:
-            if (output := await self._answered_by_person()) is not None:
-                return self._answer(output, "human", reason=reason)
-            raise AwaitingHumanError(await self._escalate(reason, None)) from error
-        raise error
+        if not human:
+            raise error
+        if (output := await self._answered_by_person()) is not None:
+            return self._answer(output, "human", reason=reason)
+        raise errors.AwaitingHumanError(await self._escalate(reason)) from error
 
-    def _is_kept_whole(self, output: object, text: str) -> bool:
-        """Whether the cache can give it back: a secret, or a field that is left out, is not in the text."""
+    def _read(self, response: ModelResponse) -> Any:  # noqa: ANN401 - of the output type
+        text = "" if response.finish_reason == "content_filter" else response.text or ""
+        return read_text(text, self.output_type, self.config.output.html)
+
+    def _read_again(self, text: str | None) -> object | None:
+        """Read what was stored, unless there is nothing, or the type has changed since."""
         try:
-            return bool(read_text(text, self.output_type, self.config.output.html) == output)
-        except InvalidOutputError:
-            return False
+            return text and read_text(text, self.output_type, self.config.output.html)
+        except errors.InvalidOutputError as error:
+            log.warning("llm stored answer does not fit", interaction=self.call.row.id, reason=error.reason)
+            return None
 
     async def _cached(self, max_age: float) -> object | None:
-        found = await self.ledger.call(self.ledger.cached, self.key, max_age)
-        try:
-            return read_text(found[0], self.output_type, self.config.output.html) if found else None
-        except InvalidOutputError:  # the type has changed since
-            return None
+        return self._read_again(await self.ledger.cached(self.key, max_age))
 
     async def _answered_by_person(self) -> object | None:
-        found = await self.ledger.call(self.ledger.answered, self.key)
-        try:
-            return read_text(found.answer, self.output_type, self.config.output.html) if found else None
-        except InvalidOutputError as error:
-            log.warning("llm person's answer does not fit", escalation=found.id if found else "", reason=error.reason)
-            return None
+        found = await self.ledger.answered(self.key)
+        return self._read_again(found.answer if found else None)
 
-    async def _escalate(self, reason: str, draft: object | None) -> str:
-        escalation = Escalation(
-            new_id(),
-            self.call.row.id,
-            now(),
-            self.key,
-            scrub(reason),
-            self.prompt.name,
-            scrub(self.text),
-            draft="" if draft is None else scrub(write_text(draft)),
-            output_type=name_of(self.output_type),
-        )
+    async def _escalate(self, reason: str, draft: str = "") -> str:
+        facts = (new_id(), self.call.row.id, now(), self.key, scrub(reason), self.prompt.name, self.call.row.request)
+        escalation = Escalation(*facts, draft, self.call.row.output_type)
         log.warning("llm escalated to a person", escalation=escalation.id, reason=reason)
-        return str(await self.ledger.call(self.ledger.escalate, escalation))
+        return await self.ledger.escalate(escalation)
 
     def _answer(self, output: object, source: Source, **more: Any) -> Answer[Any]:  # noqa: ANN401 - fields of Answer
         row = self.call.row
@@ -228,19 +193,16 @@ class Question:
 
     def _fitting_text(self) -> str:
         """Render the prompt; of an input that is too long, cut the longest variable, or refuse it, as configured."""
-        text = self.prompt.render(self.variables)
-        limit = self.config.input.max_bytes
-        size = len(text.encode())
-        if size <= limit:
+        text, limit = self.prompt.render(self.variables), self.config.input.max_bytes
+        if (size := len(text.encode())) <= limit:
             return text
         texts = {name: value.encode() for name, value in self.variables.items() if isinstance(value, str)}
         longest = max(texts, key=lambda name: len(texts[name]), default="")
         keep = len(texts.get(longest, b"")) - (size - limit) - len(CUT)
-        if self.config.input.too_long == "refuse" or keep <= 0:
-            raise InputTooLargeError(limit, size)
-        log.warning("llm input cut", variable=longest, size=size, limit=limit)
-        kept = texts[longest][:keep].decode(errors="ignore") + CUT
-        text = self.prompt.render({**self.variables, longest: kept})
+        if self.config.input.too_long == "cut" and keep > 0:
+            log.warning("llm input cut", variable=longest, size=size, limit=limit)
+            kept = texts[longest][:keep].decode(errors="ignore") + CUT
+            text = self.prompt.render({**self.variables, longest: kept})
         if len(text.encode()) > limit:
-            raise InputTooLargeError(limit, size)
+            raise errors.InputTooLargeError(limit, size)
         return text

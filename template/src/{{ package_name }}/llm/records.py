@@ -109,5 +109,16 @@ class Escalation:
 
 
 def told(row: Interaction | Attempt) -> dict[str, object]:
-    """Return what a row holds, for a line in the log: without what is empty."""
-    return {name: value for name, value in vars(row).items() if value not in ("", None)}
+    """Return what a row holds, for a line in the log: without texts, which may be long, and without what is empty."""
+    return {name: value for name, value in vars(row).items() if value not in ("", None) and name not in _TEXTS}
+
+
+_TEXTS = ("request", "response")
+PERIODS = {"hour": 13, "day": 10, "month": 7}
+"""How many characters of a time stamp name the period."""
+
+
+def scopes_of(started_at: str, cost_center: str) -> list[str]:
+    """Name the counters that an attempt is held against; those without a cap as well, for the cap to come."""
+    names = ("overall", f"cost center {cost_center}")
+    return [f"{name}, {period} {started_at[:end]}" for name in names for period, end in PERIODS.items()]

@@ -128,7 +128,7 @@ async def guarded(url: str, account: Account, until: float, folder: Path) -> Non
                 await gateway.ask("weekend", {"ticket": CONTEXT}, output_type=Ticket, cost_center="batch")
             except LLMError as error:
                 account.refused += isinstance(error, RefusedError)
-                account.now_at(dollars(sum(row.cost for row in gateway.ledger.spend("cost_center"))))
+                account.now_at(dollars(sum(row.cost for row in await gateway.ledger.spend("cost_center"))))
 
 
 def run(seconds: float, folder: Path) -> tuple[dict[str, Account], dict[str, int]]:

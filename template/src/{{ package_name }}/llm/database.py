@@ -1,0 +1,106 @@
+"""Where the ledger's rows are: SQLite in a file here, PostgreSQL in `postgres`. Whole transactions or none."""
+
+import asyncio
+import os
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from .errors import LedgerError
+
+WAIT = 5.0
+"""Seconds to wait at most: for a lock, for a server."""
+
+type Execute = Callable[..., Awaitable[list[tuple[Any, ...]]]]
+"""`await execute(sql, parameters)` returns the rows. A parameter is a `?`, whatever the database."""
+
+
+class Database:
+    """SQLite: one connection, used in the event loop itself, as a change of threads takes longer than a transaction.
+
+    Nothing inside a transaction waits, so those of one process follow each other. Only for other processes one waits.
+    """
+
+    lock = ""
+    """Ends a SELECT whose rows must not change before its transaction has ended."""
+    exclusive = "SELECT 1"  # a transaction that writes is alone anyway
+    """Keeps other processes from migrating at the same time."""
+    append_only: tuple[str, ...] = (
+        "CREATE TRIGGER {0}_update BEFORE UPDATE ON {0} BEGIN SELECT RAISE(ABORT, 'rows are only added'); END",
+        "CREATE TRIGGER {0}_delete BEFORE DELETE ON {0} BEGIN SELECT RAISE(ABORT, 'rows are only added'); END",
+    )
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._process = path, os.getpid()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA wal_autocheckpoint = 5000")  # pages: it takes 20 ms, so not too often
+            self._connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last moments
+            self._connection.execute("PRAGMA busy_timeout = 0")  # from now on, waiting must not block the loop
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(f"{path}: {error}") from error
+
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Execute]:
+        """Commit what the block does; undo it if it raises. `read_only` sees one moment, and locks nobody out.
+
+        Raises:
+            LedgerError: The database is gone, full, locked for too long, or refuses a value.
+        """
+        if os.getpid() != self._process:
+            raise LedgerError(f"{self._path}: was opened before a fork; open it in the process that uses it")
+        try:
+            await self._begin("BEGIN" if read_only else "BEGIN IMMEDIATE")
+            yield self._execute
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            with suppress(sqlite3.Error):
+                self._connection.rollback()
+            if isinstance(error, (sqlite3.Error, OverflowError)):
+                raise LedgerError(f"{self._path}: {error}") from error
+            raise
+
+    async def close(self) -> None:
+        """Let go of it."""
+        self._connection.close()
+
+    async def _begin(self, statement: str) -> None:
+        patience = time.monotonic() + WAIT
+        while True:
+            try:
+                self._connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
+                    raise
+            else:
+                return
+            await asyncio.sleep(random.uniform(0.0005, 0.003))  # noqa: S311 - about as long as a transaction of others
+
+    async def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+
+def connect(url: str) -> Database:
+    """Open `sqlite:///relative.db`, `sqlite:////absolute/path.db` or `postgresql://user:password@host/name`.
+
+    PostgreSQL is first reached by a transaction. No message shows the password.
+
+    Raises:
+        LedgerError: The URL is none of these, the driver is missing, or the file cannot be used.
+    """
+    scheme, _, path = url.partition("://")
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from .postgres import Postgres  # noqa: PLC0415 - needs an extra
+        except ImportError:
+            raise LedgerError("PostgreSQL needs its driver: uv sync --extra postgres") from None
+        return Postgres(url)
+    if scheme == "sqlite" and path.startswith("/") and path not in ("/", "/:memory:"):
+        return Database(Path(path[1:]).absolute())
+    raise LedgerError("the ledger's URL has to be sqlite:///file.db or postgresql://user:password@host/name")
