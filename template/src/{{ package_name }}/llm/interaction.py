@@ -1,14 +1,13 @@
 """The interaction that is under way: who asks, what it may still spend, and how long it may still take."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 import structlog
 
@@ -16,9 +15,6 @@ from ..scrub import scrub
 from .config import Budgets, Config
 from .errors import BudgetExceededError, CallLimitError, DeadlineExceededError
 from .records import NANO, PERIODS, Attempt, Interaction, dollars, new_id, now, scopes_of
-
-_cost_center: ContextVar[str] = ContextVar("cost_center", default="default")
-_user: ContextVar[str] = ContextVar("user", default="")
 
 
 @lru_cache(1000)  # the same few names, with every call
@@ -28,22 +24,16 @@ def storable(name: str) -> str:
     return scrubbed if scrubbed == name else f"{scrubbed} {sha256(name.encode()).hexdigest()[:8]}"
 
 
-@contextmanager
-def attributed_to(cost_center: str, user: str = "") -> Iterator[None]:
-    """Charge every AI call inside, and in the tasks started there, to a cost centre (and note the user)."""
-    tokens = _cost_center.set(cost_center), _user.set(user)
-    try:
-        yield
-    finally:
-        _cost_center.reset(tokens[0])
-        _user.reset(tokens[1])
-
-
 class Who(TypedDict, total=False):
     """Who asks."""
 
     cost_center: str
     user: str
+
+
+def attributed_to(**who: Unpack[Who]) -> AbstractContextManager[None]:
+    """Charge every AI call inside, and in the tasks started there, to a cost centre; note the user. So do log lines."""
+    return structlog.contextvars.bound_contextvars(**who)
 
 
 @dataclass
@@ -106,10 +96,11 @@ class Running:
         if outer and outer.ends < ends:
             deadline, ends = outer.deadline, outer.ends
         cap = None if caps.dollars is None else nano(caps.dollars)
-        cost_center = cost_center or _cost_center.get()
-        correlation_id = storable(str(structlog.contextvars.get_contextvars().get("correlation_id", "")))
+        known = structlog.contextvars.get_contextvars()
+        cost_center = cost_center or str(known.get("cost_center", "default"))
         row = Interaction(new_id(), now(), storable(name), cost_center=storable(cost_center))
-        row.user, row.correlation_id = storable(user or _user.get()), correlation_id
+        row.user = storable(user or str(known.get("user", "")))
+        row.correlation_id = storable(str(known.get("correlation_id", "")))
         return cls(row, outer.budget if outer else Budget(cap, caps.calls), deadline, ends, cost_center, outer)
 
     def remaining(self) -> float:

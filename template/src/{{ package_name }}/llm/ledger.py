@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Literal, NamedTuple, Self
 
+from ..scrub import scrub
 from .database import Database, Execute, connect
 from .errors import BudgetExceededError, LedgerError
 from .records import Attempt, Escalation, Interaction, dollars, now, scopes_of
@@ -155,11 +156,13 @@ class Ledger:
         """Answer an open escalation.
 
         Raises:
-            LedgerError: There is none of this id, or it has been answered.
+            LedgerError: There is none of this id, or it has been answered, or the answer may not be stored.
         """
+        if (scrubbed := scrub(answer)) != answer:
+            raise LedgerError(f"the ledger stores no personal data and no secrets; this answer has some: {scrubbed}")
         change = "UPDATE escalations SET answer = ?, answered_at = ?, answered_by = ? WHERE id = ? AND answered_at = ''"
         async with self._transaction() as execute:
-            row = (storable(answer), now(), storable(by), escalation_id)
+            row = (storable(answer), now(), storable(scrub(by)), escalation_id)
             if not await execute(f"{change} RETURNING id", row):
                 found = await execute("SELECT answered_by FROM escalations WHERE id = ?", (escalation_id,))
                 told = f"has been answered by {found[0][0]}" if found else "does not exist"
