@@ -46,19 +46,21 @@ class Postgres(database.Database):
         """As of the base class."""
         async with self._turns:
             try:
-                connection = await self._connected()
+                connection, sound = await self._connected(), False
                 try:
                     await connection.run(_BEGIN_READING if read_only else "BEGIN")
                     yield connection.run
                     await connection.run("COMMIT")
-                except LLMError:  # a refusal: nothing is wrong with the connection
+                    sound = True
+                except LLMError:  # a refusal
                     await connection.run("ROLLBACK")
-                    raise
-                except BaseException:
-                    await connection.close()
+                    sound = True
                     raise
                 finally:
-                    self._idle += [connection] * (not connection.closed)
+                    if sound:
+                        self._idle.append(connection)
+                    else:
+                        await connection.close()
             except (psycopg.Error, OSError) as error:
                 told = getattr(getattr(error, "diag", None), "message_primary", None)  # the rest may show a row
                 raise LedgerError(f"PostgreSQL: {' '.join((told or str(error)).split())}") from error
