@@ -21,7 +21,7 @@ CAPABILITIES = [
 # Words that only a repository with the capability holds.
 TRACES = {
     "llm": (
-        r"gateway|openai_api|pydantic.ai|genai|jinja|ledger|scrub|budget|prompts?/|triage_ticket|tickets\.py|weekend"
+        r"gateway|openai_api|pydantic.ai|genai|jinja|ledger|budget|prompts?/|triage_ticket|tickets\.py|weekend"
         r"|checklist|database_url|llm_config|llm_providers|llm\.toml|LLM__|/llm\b|\.llm\b|psycopg|matplotlib|opentelemetry"
     ),
     "notebooks": r"notebook|jupyter|ipynb|nbclient|nbstripout|ipykernel",
@@ -110,7 +110,7 @@ def check_metadata(project: Path, answers: dict[str, Any]) -> None:
     assert named == newer
     providers = ",".join(answers.get("llm_providers", []))
     own = {"pydantic", "pydantic-settings", "structlog", "typer"}
-    own |= {"genai-prices", "jinja2", f"pydantic-ai-slim[{providers}]"} if providers else set()
+    own |= {"genai-prices", "httpx2", "jinja2", f"pydantic-ai-slim[{providers}]"} if providers else set()
     assert required - set(answers["ml_libraries"]) == own
     assert required >= set(answers["ml_libraries"])
     private = "Private :: Do Not Upload" in metadata["classifiers"]

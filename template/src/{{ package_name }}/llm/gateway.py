@@ -75,7 +75,7 @@ class Gateway:
     @classmethod
     @contextmanager
     def open_blocking(cls, **options: Any) -> Iterator[Callable[..., Answer[Any]]]:  # noqa: ANN401 - as `open` has them
-        """Yield an `ask` for code that does not await, such as scripts and notebooks; a thread of its own awaits."""
+        """Yield an `ask` for code that does not await, such as a script; a thread of its own awaits."""
         with start_blocking_portal() as portal, portal.wrap_async_context_manager(cls.open(**options)) as gateway:
             yield lambda *args, **kwargs: portal.call(partial(gateway.ask, *args, **kwargs))
 

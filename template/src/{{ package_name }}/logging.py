@@ -11,10 +11,8 @@ from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import Processor
-{%- if "llm" in capabilities %}
 
 from .scrub import scrub
-{%- endif %}
 
 
 def configure_logging(
@@ -48,7 +46,7 @@ def configure_logging(
 
     handler = logging.StreamHandler(stream)
     handler.setLevel(level)  # a library may have set its own logger to more
-    handler.setFormatter({% if "llm" in capabilities %}_Formatter{% else %}structlog.stdlib.ProcessorFormatter{% endif %}(foreign_pre_chain=shared, processors=final))
+    handler.setFormatter(_Formatter(foreign_pre_chain=shared, processors=final))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
     for name in list(logging.root.manager.loggerDict):
@@ -69,14 +67,14 @@ def configure_logging(
     threading.excepthook = lambda args: _log_uncaught(args.exc_value)
 
 
-{% if "llm" in capabilities %}class _Formatter(structlog.stdlib.ProcessorFormatter):
+class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Scrubs the finished line: nothing personal passes, whichever logger, field or traceback brings it."""
 
     def format(self, record: logging.LogRecord) -> str:
         return scrub(super().format(record))
 
 
-{% endif %}def _log_uncaught(error: BaseException | None) -> None:
+def _log_uncaught(error: BaseException | None) -> None:
     logging.getLogger("uncaught").critical("uncaught exception", exc_info=error)
 
 
