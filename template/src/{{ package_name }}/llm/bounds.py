@@ -1,6 +1,6 @@
 """How many tokens a request can have at most, before it is sent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, is_multi_modal_content
@@ -51,17 +51,7 @@ def _holds_media(part: object) -> bool:
 def without_personal_data(request: Request) -> Request:
     """Scrub whatever is going to be sent: messages, instructions, and what tools say of themselves."""
     messages, settings, params = request
-    plain = map_strings(ModelMessagesTypeAdapter.dump_python(messages, mode="json"), scrub)
+    plain = ModelMessagesTypeAdapter.validate_json(scrub(ModelMessagesTypeAdapter.dump_json(messages).decode()))
     tools = [replace(tool, description=scrub(tool.description or "")) for tool in params.function_tools]
     instructions = [replace(part, content=scrub(part.content)) for part in params.instruction_parts or ()]
-    params = replace(params, function_tools=tools, instruction_parts=instructions or None)
-    return ModelMessagesTypeAdapter.validate_python(plain), settings, params
-
-
-def map_strings(value: object, change: Callable[[str], str]) -> object:
-    """Return a JSON value with each of its strings changed."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {key: map_strings(each, change) for key, each in value.items()}
-    return [map_strings(each, change) for each in value] if isinstance(value, list) else value
+    return plain, settings, replace(params, function_tools=tools, instruction_parts=instructions or None)

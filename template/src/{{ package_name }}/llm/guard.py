@@ -31,7 +31,7 @@ from .records import Attempt, new_id, now, told
 
 log = structlog.get_logger(__name__)
 
-EXPIRY_MARGIN = 60.0  # seconds after an attempt must be over; then its reservation is charged in full
+EXPIRY_MARGIN = 60.0  # seconds after an interaction's deadline; then a reservation is charged in full
 
 
 @dataclass(eq=False)
@@ -127,7 +127,7 @@ class Guard(WrapperModel):
             attempt.model, attempt.queue_ms, attempt.reserved = self.model_name, round(waited * 1000, 3), bound
             attempt.breaker = self.breaker.state
             with self.breaker.watch():
-                reserved = await self._reserve(call, attempt, timeout + EXPIRY_MARGIN)
+                reserved = await self._reserve(call, attempt)
                 headers: dict[str, str] = {}
                 seen_headers.set(headers)
                 start = time.perf_counter()
@@ -147,25 +147,25 @@ class Guard(WrapperModel):
                     if reserved:
                         await self._settle(attempt)
 
-    async def _reserve(self, call: Running, attempt: Attempt, expires_in: float) -> bool:
+    async def _reserve(self, call: Running, attempt: Attempt) -> bool:
         """Hold the bound against every cap, or refuse; whether the ledger knows of it."""
-        call.budget.hold(attempt.reserved)
-        attempt.number = call.row.calls + 1
         budgets = self.config().budgets
+        call.budget.hold(attempt.reserved)
+        call.row.calls += 1
+        attempt.number = call.row.calls
         try:
             limits = caps(budgets, call.cost_center, attempt)
-            await self.ledger.reserve(attempt, call.row, limits, expires_in)
-            reserved = True
+            await self.ledger.reserve(attempt, call.row, limits, call.remaining() + EXPIRY_MARGIN)
         except BaseException as error:
-            reserved = False
-            if not (isinstance(error, LedgerError) and budgets.when_ledger_fails == "spend"):
-                call.budget.settle(attempt.reserved, 0, made=False)
-                if isinstance(error, asyncio.CancelledError):  # it may have been booked before that was noticed
-                    await self.ledger.settle(attempt)
-                raise
-            log.error("llm ledger lost, spending unrecorded", error=str(error))  # noqa: TRY400 - one line tells all
-        call.row.calls += 1
-        return reserved
+            if isinstance(error, LedgerError) and budgets.when_ledger_fails == "spend":
+                log.error("llm ledger lost, spending unrecorded", error=str(error))  # noqa: TRY400 - one line tells all
+                return False
+            call.budget.settle(attempt.reserved, 0, made=False)
+            call.row.calls -= 1
+            if isinstance(error, asyncio.CancelledError):  # it may have been booked before that was noticed
+                await self.ledger.settle(attempt)
+            raise
+        return True
 
     async def _settle(self, attempt: Attempt) -> None:
         try:

@@ -73,7 +73,8 @@ class Postgres(database.Database):
     async def _connected(self) -> "_Connection":
         while self._idle:
             connection = self._idle.pop()
-            if not select.select([connection], [], [], 0)[0]:  # a connection that the server ended has that to tell
+            (poll := select.poll()).register(connection, select.POLLIN)
+            if not poll.poll(0):  # a connection that the server ended has that to tell
                 return connection
             await connection.close()
         limit, names = int(database.WAIT * 1000), ("lock_timeout", "statement_timeout")
