@@ -93,8 +93,7 @@ def targets(project: Path) -> set[str]:
 
 
 def check_makefile(project: Path) -> None:
-    for target in sorted(targets(project)):
-        run("make", "--dry-run", "--warn-undefined-variables", target, cwd=project)
+    run("make", "--dry-run", "--warn-undefined-variables", *sorted(targets(project)), cwd=project)
     listed = run("make", cwd=project).stdout
     assert "\033" not in listed
     documented = set(re.findall(r"^([\w-]+):.*## ", (project / "Makefile").read_text("utf-8"), re.MULTILINE))
