@@ -57,6 +57,7 @@ def test_every_variant_is_sound(template: Path, tmp_path: Path, answers: dict[st
     check_makefile(project)
     check_metadata(project, answers)
     check_names_in_documents(project, made_later={".env", "uv.lock", ".venv"})
+    check_clone(project)
 
 
 def check_text(path: Path, copied: bool) -> None:  # noqa: FBT001
@@ -143,6 +144,14 @@ def check_names_in_documents(project: Path, made_later: set[str]) -> None:
             if re.fullmatch(r"[\w.*-]*(/[\w.*-]*)+|\.?[\w-]+\.(py|md|toml|yml|yaml|lock|txt)|\.[a-z][\w.-]*", word):
                 exists = word in made_later or list(project.glob(f"**/{word.strip('/')}"))
                 assert exists, f"{path.name} names the file {word}"
+
+
+def check_clone(project: Path) -> None:
+    """What was rendered is what a clone holds: .gitignore hides nothing of it."""
+    rendered = sorted(str(path.relative_to(project)) for path in files(project))
+    run("git", "init", "--quiet", cwd=project)
+    run("git", "add", "--all", cwd=project)
+    assert sorted(run("git", "ls-files", cwd=project).stdout.splitlines()) == rendered
 
 
 def test_documents_of_the_template_name_only_what_exists(template: Path) -> None:

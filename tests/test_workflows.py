@@ -120,9 +120,11 @@ def test_freshness_runs_weekly_and_reports_what_rotted() -> None:
     assert (last["if"], last["run"].split()[:3]) == ("failure()", ["gh", "issue", "create"])
 
 
-def test_the_steps_run_in_order_in_a_fresh_clone(default_project: Path, tmp_path: Path) -> None:
+def test_the_steps_run_in_order_in_a_fresh_clone(project: Path, tmp_path: Path) -> None:
+    """The workflow is the same in every project, and a clone holds all of each: see test_render.py."""
     clone = tmp_path / "clone"
-    run("git", "clone", "--quiet", default_project, clone, cwd=tmp_path)
+    run("git", "clone", "--quiet", project, clone, cwd=tmp_path)
+    assert workflow_files(clone)[0].read_bytes() == workflow_files(ROOT)[0].read_bytes()
     jobs = yaml.safe_load(workflow_files(clone)[0].read_text("utf-8"))["jobs"]
     outputs = tmp_path / "outputs"
 
