@@ -4,6 +4,8 @@
 # This project's own copy of uv once there is one.
 UV := $(firstword $(wildcard .venv/bin/uv $(HOME)/.local/bin/uv) uv)
 RUN := .venv/bin/uv run
+# Two workers and no more: the tests of the projects that they set up watch the clock.
+TESTS := $(RUN) pytest --numprocesses 2 --dist worksteal
 COPIER := copier>=9.19,<10
 # Most shells leave the tilde in DEST=~/my-app as it is.
 override DEST := $(patsubst ~/%,$(HOME)/%,$(DEST))
@@ -118,11 +120,11 @@ type-check: .venv/bin/uv ## Check the types
 
 .PHONY: test
 test: .venv/bin/uv ## Render and parse everything, and work inside one default project
-	@$(RUN) pytest -m "not full"
+	@$(TESTS) -m "not full"
 
 .PHONY: test-all
 test-all: .venv/bin/uv ## The same, and `make validate-branch` inside a handful of other projects, on a bare machine too
-	@$(RUN) pytest
+	@$(TESTS)
 
 .PHONY: validate-branch
 validate-branch: lint type-check test-all ## Check everything, as CI does; changes nothing
@@ -138,7 +140,7 @@ release: .venv/bin/uv ## Release the template: make release VERSION=1.2.3
 
 .PHONY: freshness
 freshness: .venv/bin/uv ## The whole of test-all, with the newest version of every dependency
-	@FRESH=1 $(RUN) pytest
+	@FRESH=1 $(TESTS)
 
 .PHONY: test-hostile
 test-hostile: .venv/bin/uv ## Try random answers: make test-hostile HOSTILE=5000

@@ -8,6 +8,17 @@ import pytest
 from harness import render, run, upstream
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long tests first, so that no worker waits for one at the end; and side by side what shares a set-up."""
+    items.sort(
+        key=lambda item: (
+            item.path.name != "test_walk.py",  # the longest
+            item.get_closest_marker("full") is None,
+            "default_project" in getattr(item, "fixturenames", ()),
+        )
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_copier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the developer's Copier settings and cache out of the tests."""
