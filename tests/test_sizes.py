@@ -34,7 +34,7 @@ def test_a_project_stays_within_its_sizes(template: Path, tmp_path: Path) -> Non
     assert {path.name for path, text in sources.items() if text.count("\n") > 250} == set()
     assert len(requirements) <= 9
     # 1,500 were wanted; docs/adr/0006 says where they go. It shall not grow unnoticed.
-    assert sum(map(lines_of_code, gateway)) <= 1960
+    assert sum(map(lines_of_code, gateway)) <= 2070
 
 
 def test_what_counts_as_a_line_of_code() -> None:

@@ -1,12 +1,12 @@
 """From a model's reply, as messy as it comes, to a validated object."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
-from .lenient_json import Document, LenientJSONError, read
+from .lenient_json import JSON, Document, LenientJSONError, read
 
 MAX_CHARACTERS = 200_000
 """Longest reply that is looked at; models stop far below it."""
@@ -45,11 +45,14 @@ class _Failure:
     reason: str
 
 
-def parse_reply[T: BaseModel](text: str, schema: type[T]) -> Reply[T]:
+def parse_reply[T: BaseModel](
+    text: str, schema: type[T], change: Callable[[JSON], JSON] = lambda value: value
+) -> Reply[T]:
     """Find the object in `text` that `schema` accepts; of several, the last complete one, since drafts come first.
 
     What surrounds the object (prose, code fences) is ignored, and its syntax is read leniently: see
-    `lenient_json`. A reply that ends too early counts as far as its values are complete.
+    `lenient_json`. A reply that ends too early counts as far as its values are complete. `change` is made to each
+    object before it is validated.
 
     Raises:
         ReplyError: Nothing in the text fits. It tells about the candidate that came furthest.
@@ -60,7 +63,7 @@ def parse_reply[T: BaseModel](text: str, schema: type[T]) -> Reply[T]:
     cut_off: Reply[T] | None = None
     failures: list[_Failure] = []
     for candidate in _candidates(text):
-        outcome = candidate if isinstance(candidate, _Failure) else _validate(candidate, schema)
+        outcome = candidate if isinstance(candidate, _Failure) else _validate(candidate, schema, change)
         if isinstance(outcome, _Failure):
             failures.append(outcome)
         elif isinstance(candidate, Document) and candidate.truncated:
@@ -102,10 +105,12 @@ def _next_opening(text: str, at: int) -> int:
     return min((found for found in (text.find("{", at), text.find("[", at)) if found >= 0), default=-1)
 
 
-def _validate[T: BaseModel](document: Document, schema: type[T]) -> Reply[T] | _Failure:
+def _validate[T: BaseModel](
+    document: Document, schema: type[T], change: Callable[[JSON], JSON]
+) -> Reply[T] | _Failure:
     """Validate as JSON, not as Python, so that strict schemas take dates and enumerations from text."""
     try:
-        value = schema.model_validate_json(to_json(document.value))
+        value = schema.model_validate_json(to_json(change(document.value)))
     except ValidationError as error:
         details = error.errors(include_url=False)
         reason = "; ".join(_explain(detail) for detail in details[:MAX_DETAILS])

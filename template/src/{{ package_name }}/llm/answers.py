@@ -4,13 +4,12 @@ import hashlib
 import json
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ImportString, TypeAdapter, ValidationError
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
-from pydantic_core import to_json
 
 from ..reply import ReplyError, parse_reply
 from .clean import clean, clean_value
@@ -55,18 +54,14 @@ def read_text[T](text: str, output_type: type[T], html: Literal["escape", "keep"
     Raises:
         InvalidOutputError: It is empty, or does not fit.
     """
-    if not text.strip():
+    if not (cleaned := clean(text, html)).strip():
         raise InvalidOutputError("it is empty", text)
     if not issubclass(output_type, BaseModel):
-        return cast("T", clean(text, html))
+        return cast("T", cleaned)
     try:
-        value = parse_reply(text, output_type).value
-        plain = value.model_dump(mode="json", by_alias=True, round_trip=True)
-        cleaned = clean_value(plain, html)
-        return cast("T", value if cleaned == plain else output_type.model_validate_json(to_json(cleaned)))
-    except ValueError as error:  # it does not fit, or no longer once it is clean
-        reason = str(error) if isinstance(error, ReplyError) else f"unsafe content: {error}"
-        raise InvalidOutputError(reason, text) from error
+        return cast("T", parse_reply(text, output_type, partial(clean_value, html=html)).value)
+    except ReplyError as error:
+        raise InvalidOutputError(str(error), text) from error
 
 
 def write_text(output: object) -> str:
@@ -93,9 +88,12 @@ def type_named(name: str) -> type:
         LLMError: It is not there (any more).
     """
     try:
-        return cast("type", TypeAdapter(ImportString).validate_python(name)) if name else str
+        found = TypeAdapter(ImportString).validate_python(name) if name else str
     except ValidationError as error:
         raise LLMError(f"the output type {name} cannot be found: {error.errors()[0]['msg']}") from error
+    if found is not str and not (isinstance(found, type) and issubclass(found, BaseModel)):
+        raise LLMError(f"the output type {name} is no Pydantic model")
+    return cast("type", found)
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, is_multi_modal_content
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from ..scrub import scrub
 from .errors import UnpricedModelError
@@ -17,7 +17,7 @@ type Params = ModelRequestParameters
 type Request = tuple[Messages, Settings, Params]
 """What the client library's models take."""
 
-UNBOUNDED = ("extra_body", "service_tier", "previous_response_id", "conversation")
+UNBOUNDED = ("extra_body", "service_tier", "previous_response_id", "conversation", "cached_content", "speed")
 """Settings with which a call can cost more than its text and its output limit tell."""
 
 
@@ -36,10 +36,16 @@ def most_input_tokens(model: Model, request: Request, context_window: int | None
         if not context_window:
             raise UnpricedModelError(model.model_id, "pictures and files need `context_window` in config/llm.toml")
         return context_window
-    size = len(ModelMessagesTypeAdapter.dump_json(messages))
+    size = size_of(messages, params)
     if params.function_tools or params.output_tools or params.output_object:
         size += len(to_json(model.prepare_request(settings, params)[1], serialize_unknown=True))
     return size
+
+
+def size_of(messages: Messages, params: Params) -> int:
+    """Return the bytes of a conversation as JSON, instructions included."""
+    instructions = sum(len(part.content.encode()) for part in params.instruction_parts or ())
+    return len(ModelMessagesTypeAdapter.dump_json(messages)) + instructions
 
 
 def _holds_media(part: object) -> bool:
@@ -52,6 +58,13 @@ def without_personal_data(request: Request) -> Request:
     """Scrub whatever is going to be sent: messages, instructions, and what tools say of themselves."""
     messages, settings, params = request
     plain = ModelMessagesTypeAdapter.validate_json(scrub(ModelMessagesTypeAdapter.dump_json(messages).decode()))
-    tools = [replace(tool, description=scrub(tool.description or "")) for tool in params.function_tools]
+    tools = [
+        replace(
+            tool,
+            description=scrub(tool.description or ""),
+            parameters_json_schema=from_json(scrub(to_json(tool.parameters_json_schema).decode())),
+        )
+        for tool in params.function_tools
+    ]
     instructions = [replace(part, content=scrub(part.content)) for part in params.instruction_parts or ()]
     return plain, settings, replace(params, function_tools=tools, instruction_parts=instructions or None)

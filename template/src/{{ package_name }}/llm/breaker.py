@@ -22,7 +22,7 @@ class Breaker:
     _failed: int = 0
     _opened_until: float | None = None
     _misconfigured: bool = False
-    _probing: bool = False
+    _probe: object = None
 
     @property
     def state(self) -> str:
@@ -39,20 +39,23 @@ class Breaker:
         Raises:
             CircuitOpenError: The next candidate should be asked.
         """
-        if self.state != "closed" and (self.state != "half-open" or self._probing):
+        if self.state != "closed" and (self.state != "half-open" or self._probe):
             raise CircuitOpenError(self.candidate, self.state, max(0, (self._opened_until or 0) - self.clock()))
 
     @contextmanager
     def watch(self) -> Iterator[None]:
         """Let a call through, or refuse it as `check` does, and learn from how it ends."""
         self.check()
-        probe = self._probing = self.state == "half-open"
+        probe = object() if self.state == "half-open" else None
+        self._probe = probe or self._probe
         try:
             yield
         except RejectedRequestError:  # whoever refuses is there
             self._failed, self._opened_until = 0, None
             raise
         except AttemptFailedError as error:
+            if error.candidate != self.candidate:  # of another one, asked while this one's stream was read
+                raise
             self._failed += 1
             if not error.transient:
                 self.take_out()
@@ -63,8 +66,8 @@ class Breaker:
         else:
             self._failed, self._opened_until = 0, None
         finally:
-            if probe:
-                self._probing = False
+            if probe is self._probe:
+                self._probe = None
 
     def take_out(self) -> None:
         """Leave the candidate alone: it will fail until somebody changes its configuration."""

@@ -1,18 +1,18 @@
 """Chains of guarded candidates, as the configuration of this moment has them."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic_ai import RunContext
-from pydantic_ai.exceptions import FallbackExceptionGroup
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, ToolCallPart
+from pydantic_ai.exceptions import FallbackExceptionGroup, ModelRequestTimeout
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.models.fallback import FallbackModel
 
 from ..scrub import scrub
-from .bounds import Messages, Params, Settings
+from .bounds import Messages, Params, Settings, size_of
 from .config import Candidate, Config
 from .errors import AllCandidatesFailedError, ConfigError, InputTooLargeError, UnavailableError, UnpricedModelError
 from .guard import Guard
@@ -105,7 +105,7 @@ class ChainModel(FallbackModel):
             AllCandidatesFailedError: None could answer.
             LLMError: As a guard raises it.
         """
-        async with self._within_interaction(messages, settings) as (row, limited):
+        async with self._within_interaction(messages, settings, params) as (row, limited):
             response = await super().request(messages, limited, params)
             _note(row, response)
             return response
@@ -114,22 +114,29 @@ class ChainModel(FallbackModel):
     async def request_stream(
         self, messages: Messages, settings: Settings, params: Params, run_context: RunContext[Any] | None = None
     ) -> AsyncIterator[StreamedResponse]:
-        """Ask the candidates in turn for a stream. Raises as `request`."""
-        async with (
-            self._within_interaction(messages, settings) as (row, limited),
-            super().request_stream(messages, limited, params, run_context) as stream,
-        ):
-            yield stream
-            if not row.response:  # unless whoever read the stream noted it, cleaned
-                _note(row, stream.get())
+        """Ask the candidates in turn for a stream, until one has begun. Raises as `request`."""
+        async with self._within_interaction(messages, settings, params) as (row, limited), AsyncExitStack() as stack:
+            failures: list[Exception] = []
+            for guard in self._candidates.chain(self._name):
+                try:
+                    opening = guard.request_stream(messages, limited, params, run_context)
+                    stream = await stack.enter_async_context(opening)
+                except UnavailableError as error:
+                    failures.append(error)
+                    continue
+                yield stream
+                if not row.response:  # unless whoever read the stream noted it, cleaned
+                    _note(row, stream.get())
+                return
+            raise AllCandidatesFailedError(self._name, failures)
 
     @asynccontextmanager
     async def _within_interaction(
-        self, messages: Messages, settings: Settings
+        self, messages: Messages, settings: Settings, params: Params
     ) -> AsyncIterator[tuple[Interaction, Settings]]:
         """Join the interaction that is under way, or be one; what is left of its time is the limit for all."""
         async with self._join() as call:
-            limit, size = self._candidates.config().input.max_bytes, len(ModelMessagesTypeAdapter.dump_json(messages))
+            limit, size = self._candidates.config().input.max_bytes, size_of(messages, params)
             if size > limit and not call.row.prompt_version:  # a question fits already
                 raise InputTooLargeError(limit, size)
             call.row.request = call.row.request or scrub(_text_of(messages[-1]))
@@ -137,7 +144,7 @@ class ChainModel(FallbackModel):
                 yield call.row, {**(settings or {}), "request_timeout": call.remaining()}
             except FallbackExceptionGroup as group:
                 raise AllCandidatesFailedError(self._name, group.exceptions) from group
-            except UnavailableError:  # a stream that broke off, perhaps because the time was up
+            except (UnavailableError, ModelRequestTimeout):  # broken off, perhaps because the time was up
                 call.remaining()
                 raise
 

@@ -1,5 +1,6 @@
 """What the AI may use, spend and retry: `config/llm.toml`, checked; environment variables override it."""
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ class Candidate(_Part):
     model: Annotated[str, Field(pattern=r"^[\w./-]+:.*$")]
     """`provider:model`, as the client library names them."""
     base_url: str | None = None
-    api_key_env: str | None = None
+    api_key_env: Annotated[str, Field(pattern="^[A-Z][A-Z0-9_]*$")] | None = None
     """The environment variable that holds the key."""
     price: Rates | None = None
     """Wins over the price that is known for the model."""
@@ -130,7 +131,8 @@ class Config(BaseSettings):
     chains: dict[str, Annotated[list[str], Field(min_length=1)]]
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
-    budgets: Budgets = Budgets()
+    budgets: Budgets
+    """Has to be there, if only as `[budgets]`: a file that was cut in writing must not lift every cap."""
     cache: Cache = Cache()
     input: Input = Input()
     output: Output = Output()
@@ -168,6 +170,9 @@ def parse_config(source: str | Mapping[str, object], path: Path | str = "config"
         given = tomllib.loads(source) if isinstance(source, str) else source
         if odd := [key for key in given if key.startswith("_")]:  # the base class takes these for its own options
             raise ConfigError(str(path), f"{odd[0]}: no such key")
+        for name in (name for name in os.environ if name.upper().startswith("LLM__")):
+            if name.split("__")[1].lower() not in Config.model_fields:
+                raise ConfigError(name, "there is no such setting")
         return Config(**given)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
@@ -176,9 +181,12 @@ def parse_config(source: str | Mapping[str, object], path: Path | str = "config"
         detail = error.errors(include_url=False)[0]
         reason = detail["msg"].removeprefix("Value error, ")
         keys = [str(key) for key in detail["loc"]] or reason.partition(":")[0].split(".")
+        variable = f"LLM__{'__'.join(keys)}".upper()
+        where = variable if variable in os.environ else f"{path}:{_line_of(text, keys)}" if text else str(path)
         if detail["loc"]:
-            reason = f"{'.'.join(keys)}: {reason} (got {str(detail['input'])[:60]!r})"
-        raise ConfigError(f"{path}:{_line_of(text, keys)}" if text else str(path), reason) from None
+            shown = detail["type"] not in ("missing", "extra_forbidden") and "key" not in keys[-1]  # may be a secret
+            reason = f"{'.'.join(keys)}: {reason}" + f" (got {str(detail['input'])[:60]!r})" * shown
+        raise ConfigError(where, reason) from None
     except (
         RecursionError,
         ValueError,

@@ -5,8 +5,9 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,37 @@ WAIT = 5.0
 
 type Execute = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 """`await execute(sql, parameters)` returns the rows. A parameter is a `?`, whatever the database."""
+
+
+class LostConnectionError(LedgerError):
+    """What was under way is undone, or its end is unknown; on another connection it may work."""
+
+
+def again[**P, R](job: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Do once more what can be done twice, when a connection was lost on the way."""
+
+    @wraps(job)
+    async def tried(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await job(*args, **kwargs)
+        except LostConnectionError:
+            return await job(*args, **kwargs)
+
+    return tried
+
+
+async def surely[R](job: Coroutine[Any, Any, R]) -> R:
+    """See something through, whatever is cancelled meanwhile; a cancellation is passed on afterwards."""
+    task, cancelled = asyncio.Task(job, loop=asyncio.get_running_loop(), eager_start=True), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        task.exception()  # seen
+        raise cancelled
+    return task.result()
 
 
 class Database:
@@ -53,8 +85,7 @@ class Database:
         Raises:
             LedgerError: The database is gone, full, locked for too long, or refuses a value.
         """
-        if os.getpid() != self._process:
-            raise LedgerError(f"{self._path}: was opened before a fork; open it in the process that uses it")
+        self._check_process()
         try:
             await self._begin("BEGIN" if read_only else "BEGIN IMMEDIATE")
             yield self._execute
@@ -62,13 +93,17 @@ class Database:
         except BaseException as error:
             with suppress(sqlite3.Error):
                 self._connection.rollback()
-            if isinstance(error, (sqlite3.Error, OverflowError)):
+            if isinstance(error, (sqlite3.Error, OverflowError, UnicodeError)):
                 raise LedgerError(f"{self._path}: {error}") from error
             raise
 
     async def close(self) -> None:
         """Let go of it."""
         self._connection.close()
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise LedgerError("the ledger was opened before a fork; open it in the process that uses it")
 
     async def _begin(self, statement: str) -> None:
         patience = time.monotonic() + WAIT

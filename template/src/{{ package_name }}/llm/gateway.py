@@ -18,6 +18,7 @@ from .answers import Answer, type_named
 from .chain import Candidates, ChainModel
 from .clean import Cleaner
 from .config import Config, parse_config
+from .database import surely
 from .errors import LedgerError, RefusedError
 from .interaction import Running, Who, running, under_way
 from .ledger import Ledger
@@ -186,7 +187,7 @@ class Gateway:
                 running.set(call.outer)
             call.row.latency_ms = round((time.perf_counter() - start) * 1000, 3)
             log.info("llm interaction", **told(call.row))
-            await self._record(call)
+            await surely(self._record(call))
 
     @asynccontextmanager
     async def _join(self) -> AsyncIterator[Running]:
@@ -201,5 +202,5 @@ class Gateway:
             await self.ledger.record(call.row, call.answer)
         except LedgerError as error:
             log.error("llm interaction not recorded", error=str(error), interaction=call.row.id)  # noqa: TRY400
-            if self._config().budgets.when_ledger_fails == "refuse":
+            if self._config().budgets.when_ledger_fails == "refuse" and call.row.status == "ok":
                 raise

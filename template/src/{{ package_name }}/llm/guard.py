@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, NoReturn, cast
@@ -13,6 +13,7 @@ import structlog
 from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model, StreamedResponse
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
@@ -20,6 +21,7 @@ from ..scrub import scrub
 from .bounds import Messages, Params, Request, Settings, most_input_tokens, without_personal_data
 from .breaker import Breaker
 from .config import Candidate, Config
+from .database import surely
 from .errors import AttemptFailedError, LedgerError, RejectedRequestError, UnpricedModelError
 from .failures import is_free, kind_of
 from .interaction import Running, caps, current
@@ -27,11 +29,17 @@ from .ledger import Ledger
 from .limiter import Limiter
 from .prices import Price
 from .providers import limit_left, seen_headers
-from .records import Attempt, new_id, now, told
+from .records import Attempt, new_id, now, storable, told
 
 log = structlog.get_logger(__name__)
 
+STREAMING = "streaming"  # the status of an attempt whose stream is being read
+MOST_TOKENS = 10**9  # more is no credible report
 EXPIRY_MARGIN = 60.0  # seconds after an interaction's deadline; then a reservation is charged in full
+
+
+def _never(_: Exception) -> bool:
+    return False
 
 
 @dataclass(eq=False)
@@ -74,11 +82,14 @@ class Guard(WrapperModel):
         self, messages: Messages, settings: Settings, params: Params, run_context: RunContext[Any] | None = None
     ) -> AsyncIterator[StreamedResponse]:
         """Ask the candidate for a stream; once that has begun, a failure is the consumer's. Raises as `request`."""
+        first = FallbackModel(self.wrapped, fallback_on=_never)  # it hands a stream over when something came of it
 
         @asynccontextmanager
         async def once() -> AsyncIterator[StreamedResponse]:
             async with self._attempt((messages, settings, params)) as (attempt, sent):
-                async with self.wrapped.request_stream(*sent, run_context) as stream:
+                patient = cast("ModelSettings", {**(sent[1] or {}), "first_event_timeout": self.candidate.timeout})
+                async with first.request_stream(sent[0], patient, sent[2], run_context) as stream:
+                    attempt.status = STREAMING
                     yield stream
                 self._take(attempt, stream.get())
 
@@ -145,7 +156,7 @@ class Guard(WrapperModel):
                     call.row.cost += attempt.cost
                     log.info("llm attempt", **told(attempt))
                     if reserved:
-                        await self._settle(attempt)
+                        await surely(self._settle(attempt))
 
     async def _reserve(self, call: Running, attempt: Attempt) -> bool:
         """Hold the bound against every cap, or refuse; whether the ledger knows of it."""
@@ -163,40 +174,45 @@ class Guard(WrapperModel):
             call.budget.settle(attempt.reserved, 0, made=False)
             call.row.calls -= 1
             if isinstance(error, asyncio.CancelledError):  # it may have been booked before that was noticed
-                await self.ledger.settle(attempt)
+                attempt.status = "abandoned"
+                await surely(self._settle(attempt, booked=False))
             raise
         return True
 
-    async def _settle(self, attempt: Attempt) -> None:
+    async def _settle(self, attempt: Attempt, *, booked: bool = True) -> None:
         try:
-            if not await self.ledger.settle(attempt):
+            if not await self.ledger.settle(attempt) and booked:
                 log.error("llm attempt outlived its reservation, which was charged in full", attempt=attempt.id)
         except LedgerError as error:
             # The reservation stays, and is charged in full when it expires: nothing is lost.
             log.error("llm settlement failed", error=str(error), attempt=attempt.id)  # noqa: TRY400
-            if self.config().budgets.when_ledger_fails == "refuse":
+            if self.config().budgets.when_ledger_fails == "refuse" and attempt.status == "ok":
                 raise
 
     def _take(self, attempt: Attempt, response: ModelResponse) -> None:
         """Note what the provider reports; without a credible report, it may have charged the bound."""
         usage = response.usage
-        attempt.model = response.model_name or attempt.model
+        attempt.model = str(storable(response.model_name or attempt.model))
         attempt.status = "ok" if response.state == "complete" else "abandoned"
-        attempt.input_tokens, attempt.output_tokens = usage.input_tokens, usage.output_tokens
         attempt.cost, attempt.cost_basis = attempt.reserved, "assumed"
-        credible = min(usage.input_tokens, usage.output_tokens) >= 0 < usage.total_tokens < 10**9
-        if response.state == "complete" and credible:
-            attempt.cost, attempt.cost_basis = self.price.cost(usage), "reported"
+        if min(usage.input_tokens, usage.output_tokens) < 0 or not 0 < usage.total_tokens < MOST_TOKENS:
+            return
+        attempt.input_tokens, attempt.output_tokens = usage.input_tokens, usage.output_tokens
+        if response.state == "complete":
+            with suppress(ValueError, ArithmeticError):  # such as more tokens from the cache than there are
+                attempt.cost, attempt.cost_basis = self.price.cost(usage), "reported"
             if attempt.cost > attempt.reserved:
                 log.error("llm attempt cost more than its bound", attempt=attempt.id, model=attempt.model)
 
     def _judge(self, attempt: Attempt, error: BaseException) -> BaseException:
         """Note a failure, and return what to raise in its place."""
         attempt.error = reason = f"{type(error).__name__}: {scrub(str(error))}"[:500]
-        attempt.status = "abandoned" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "failed"
-        if not is_free(error):
+        streaming = attempt.status == STREAMING
+        kind = kind_of(error, streaming=streaming)
+        attempt.status = "abandoned" if kind == "other" else "failed"
+        if not is_free(error, streaming=streaming):
             attempt.cost, attempt.cost_basis = attempt.reserved, "assumed"
-        match kind_of(error):
+        match kind:
             case "misconfigured":
                 log.error("llm candidate taken out: mend its configuration", candidate=self.name, error=reason)
                 return AttemptFailedError(self.name, reason, transient=False)

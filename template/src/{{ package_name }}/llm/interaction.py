@@ -14,14 +14,14 @@ import structlog
 from ..scrub import scrub
 from .config import Budgets, Config
 from .errors import BudgetExceededError, CallLimitError, DeadlineExceededError
-from .records import NANO, PERIODS, Attempt, Interaction, dollars, new_id, now, scopes_of
+from .records import NANO, Attempt, Interaction, dollars, new_id, now, scopes_of, storable
 
 
 @lru_cache(1000)  # the same few names, with every call
-def storable(name: str) -> str:
+def anonymous(name: str) -> str:
     """Return a name without what is personal in it; a hash keeps those apart that would then be the same."""
-    scrubbed = scrub(name)
-    return scrubbed if scrubbed == name else f"{scrubbed} {sha256(name.encode()).hexdigest()[:8]}"
+    scrubbed = scrub(str(storable(name)))
+    return scrubbed if scrubbed == name else f"{scrubbed} {sha256(name.encode(errors='replace')).hexdigest()[:8]}"
 
 
 class Who(TypedDict, total=False):
@@ -98,9 +98,9 @@ class Running:
         cap = None if caps.dollars is None else nano(caps.dollars)
         known = structlog.contextvars.get_contextvars()
         cost_center = cost_center or str(known.get("cost_center", "default"))
-        row = Interaction(new_id(), now(), storable(name), cost_center=storable(cost_center))
-        row.user = storable(user or str(known.get("user", "")))
-        row.correlation_id = storable(str(known.get("correlation_id", "")))
+        row = Interaction(new_id(), now(), anonymous(name), cost_center=anonymous(cost_center))
+        row.user = anonymous(user or str(known.get("user", "")))
+        row.correlation_id = anonymous(str(known.get("correlation_id", "")))
         return cls(row, outer.budget if outer else Budget(cap, caps.calls), deadline, ends, cost_center, outer)
 
     def remaining(self) -> float:
@@ -139,9 +139,10 @@ def nano(amount: Decimal) -> int:
 
 def caps(budgets: Budgets, cost_center: str, attempt: Attempt) -> dict[str, int | None]:
     """Return the caps, in nanodollars, of the counters that an attempt is held against."""
-    limits = (budgets.overall, budgets.cost_centers.get(cost_center, budgets.each_cost_center))
-    amounts: list[Decimal | None] = [getattr(each, period) for each in limits for period in PERIODS]
-    return {
-        scope: None if amount is None else nano(amount)
-        for scope, amount in zip(scopes_of(attempt.started_at, attempt.cost_center), amounts, strict=True)
-    }
+    own = budgets.cost_centers.get(cost_center, budgets.each_cost_center)
+    found: dict[str, int | None] = {}
+    for scope in scopes_of(attempt.started_at, attempt.cost_center):
+        period = scope.rpartition(", ")[2].partition(" ")[0]
+        cap: Decimal | None = getattr(budgets.overall if scope.startswith("overall, ") else own, period)
+        found[scope] = None if cap is None else nano(cap)
+    return found

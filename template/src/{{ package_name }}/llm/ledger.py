@@ -3,22 +3,20 @@
 # ruff: noqa: S608 - no value is ever written into a statement
 
 import json
-import os
-import secrets
-import socket
 import time
 from collections.abc import Mapping
-from functools import cache
 from typing import Literal, NamedTuple, Self
 
 from ..scrub import scrub
-from .database import Database, Execute, connect
+from .database import Database, Execute, again, connect
 from .errors import BudgetExceededError, LedgerError
-from .records import Attempt, Escalation, Interaction, dollars, now, scopes_of
-from .schema import COLUMNS, ROLL_UP, insert, marks, migrate, select, storable
+from .owners import is_dead, owner
+from .records import Attempt, Escalation, Interaction, dollars, now, scopes_of, storable
+from .schema import COLUMNS, ROLL_UP, insert, marks, migrate, select
 
 SWEEP = 60.0  # seconds between two looks for expired reservations, and for answers that are too old
 ANSWERS_KEPT = 30 * 86_400.0  # seconds
+KNOWN = 10_000  # counters that are remembered to exist
 LONGEST_INTERACTION = 86_400.0  # seconds; then one of another host is taken for lost
 _COUNTERS = "SELECT scope, spent, held FROM counters"
 _TOTAL = "SELECT count(*), CAST(coalesce(sum(cost), 0) AS BIGINT) FROM attempts WHERE interaction_id = ?"
@@ -39,7 +37,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self.database, self._transaction, self.close = database, database.transaction, database.close
-        self._sweep_at = time.monotonic() + SWEEP
+        self._sweep_at, self._known = time.monotonic() + SWEEP, set[str]()
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -71,12 +69,13 @@ class Ledger:
             self._sweep_at = time.monotonic() + SWEEP
             await self.recover()
         scopes, amount = scopes_of(attempt.started_at, attempt.cost_center), attempt.reserved
-        async with self._transaction() as execute:
-            if len(counters := await self._lock(execute, scopes)) < len(scopes):
+        if not self._known.issuperset(scopes):  # apart, and in order: nobody waits for a row while he holds another
+            async with self._transaction() as execute:
                 for scope in scopes:
                     await execute("INSERT INTO counters VALUES (?, 0, 0) ON CONFLICT DO NOTHING", (scope,))
-                counters = await self._lock(execute, scopes)
-            for scope, spent, held in counters:
+            self._known = {*scopes, *(self._known if len(self._known) < KNOWN else ())}
+        async with self._transaction() as execute:
+            for scope, spent, held in await self._lock(execute, scopes):
                 cap = caps.get(scope)
                 if cap is not None and spent + held + amount > cap:
                     raise BudgetExceededError(scope, *map(dollars, (cap, spent, held, amount)))
@@ -85,6 +84,7 @@ class Ledger:
                 row = (record.id, type(record).__name__, owner(), time.time() + seconds, json.dumps(vars(record)))
                 await execute("INSERT INTO unfinished VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
 
+    @again
     async def settle(self, attempt: Attempt) -> bool:
         """Replace what was held for an attempt by its cost, and record it. False if that has been done before."""
         scopes = scopes_of(attempt.started_at, attempt.cost_center)
@@ -100,6 +100,7 @@ class Ledger:
             await execute(ROLL_UP, (*kind, attempt.input_tokens, attempt.output_tokens, attempt.cost))
         return True
 
+    @again
     async def record(self, interaction: Interaction, answer: tuple[str, str] | None = None) -> None:
         """Write down what became of an interaction, and keep its `answer` (key, text) for the cache."""
         async with self._transaction() as execute:
@@ -213,27 +214,3 @@ def _read(kind: str, text: str) -> Attempt | Interaction:
     """Read a record that another version may have written."""
     found: type[Attempt | Interaction] = Attempt if kind == Attempt.__name__ else Interaction
     return found(**{name: value for name, value in json.loads(text).items() if name in COLUMNS[found]})
-
-
-@cache
-def _token(_pid: int) -> str:
-    return secrets.token_hex(8)
-
-
-def owner() -> str:
-    """Name this process, for others to see whether it lives: `host:pid:token`, as a pid is used again."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_token(os.getpid())}"
-
-
-def is_dead(name: str) -> bool:
-    """Tell whether a process has certainly ended; of another host's, nobody can tell."""
-    host, pid, token = name.rsplit(":", 2)
-    if host != socket.gethostname():
-        return False
-    if int(pid) == os.getpid():
-        return token != _token(os.getpid())
-    try:
-        os.kill(int(pid), 0)
-    except OSError as error:  # one that may not be signalled lives
-        return isinstance(error, ProcessLookupError)
-    return False

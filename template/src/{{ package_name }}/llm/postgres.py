@@ -5,8 +5,10 @@ import math
 import os
 import select
 import socket
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,7 +19,10 @@ from .errors import LedgerError, LLMError
 
 CONNECTIONS = 4
 """Most at a time: transactions lock the same few rows, so more of them would only wait for each other."""
-_BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+LOST = (None, "40P01", "57P01", "57P02")
+"""SQL states after which another connection may do: the line broke, a deadlock, an administrator, a crash."""
+
+type _Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
 class Postgres(database.Database):
@@ -33,6 +38,7 @@ class Postgres(database.Database):
     )
 
     def __init__(self, url: str) -> None:
+        self._process, self._hung_until = os.getpid(), 0.0
         self._idle, self._turns = list[_Connection](), asyncio.Semaphore(CONNECTIONS)
         try:
             self._given = conninfo_to_dict(url)
@@ -44,33 +50,45 @@ class Postgres(database.Database):
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[database.Execute]:
         """As of the base class."""
-        async with self._turns:
+        self._check_process()
+        try:
+            async with asyncio.timeout(database.WAIT):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise LedgerError(f"PostgreSQL: no connection became free within {database.WAIT:g} s") from None
+        try:
+            if time.monotonic() < self._hung_until:
+                raise LedgerError("PostgreSQL: the server did not answer a moment ago")
+            connection, sound = await self._connected(), False
+            execute = partial(self._run, connection)
             try:
-                connection, sound = await self._connected(), False
-                try:
-                    await connection.run(_BEGIN_READING if read_only else "BEGIN")
-                    yield connection.run
-                    await connection.run("COMMIT")
-                    sound = True
-                except LLMError:  # a refusal
-                    await connection.run("ROLLBACK")
-                    sound = True
-                    raise
-                finally:
-                    if sound:
-                        self._idle.append(connection)
-                    else:
-                        await connection.close()
-            except (psycopg.Error, OSError) as error:
-                told = getattr(getattr(error, "diag", None), "message_primary", None)  # the rest may show a row
-                raise LedgerError(f"PostgreSQL: {' '.join((told or str(error)).split())}") from error
+                await execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else "BEGIN")
+                yield execute
+                await execute("COMMIT")
+                sound = True
+            except LLMError:  # a refusal
+                await execute("ROLLBACK")
+                sound = True
+                raise
+            finally:
+                if sound:
+                    self._idle.append(connection)
+                else:
+                    await connection.close()
+        except (psycopg.Error, OSError, ValueError) as error:
+            told = getattr(getattr(error, "diag", None), "message_primary", None)  # the rest may show a row
+            lost = isinstance(error, psycopg.OperationalError) and error.sqlstate in LOST
+            kind = database.LostConnectionError if lost else LedgerError
+            raise kind(f"PostgreSQL: {' '.join((told or str(error)).split())}") from error
+        finally:
+            self._turns.release()
 
     async def close(self) -> None:
         """As of the base class."""
         while self._idle:
             await self._idle.pop().close()
 
-    async def _connected(self) -> "_Connection":
+    async def _connected(self) -> _Connection:
         while self._idle:
             connection = self._idle.pop()
             (poll := select.poll()).register(connection, select.POLLIN)
@@ -80,19 +98,18 @@ class Postgres(database.Database):
         limit, names = int(database.WAIT * 1000), ("lock_timeout", "statement_timeout")
         options = " ".join([str(self._given.get("options", "")), *(f"-c {name}={limit}" for name in names)])
         given: dict[str, Any] = {**self._given, "connect_timeout": math.ceil(database.WAIT), "options": options}
-        return await _Connection.connect(**given, autocommit=True)
+        return await psycopg.AsyncConnection.connect(**given, autocommit=True)
 
-
-class _Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    async def run(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    async def _run(self, connection: _Connection, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Execute a statement; a server that does not answer is given up."""
-        timer = asyncio.get_running_loop().call_later(2 * database.WAIT, self._hang_up)
+        timer = asyncio.get_running_loop().call_later(1.5 * database.WAIT, self._hang_up, connection)
         try:
-            cursor = await self.execute(sql.replace("?", "%s").encode(), parameters)
+            cursor = await connection.execute(sql.replace("?", "%s").encode(), parameters)
             return await cursor.fetchall() if cursor.description else []
         finally:
             timer.cancel()
 
-    def _hang_up(self) -> None:
-        with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as line:
+    def _hang_up(self, connection: _Connection) -> None:
+        self._hung_until = time.monotonic() + database.WAIT
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)

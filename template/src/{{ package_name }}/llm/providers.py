@@ -79,6 +79,6 @@ def limit_left(headers: Mapping[str, str]) -> float | None:
     shares = []
     for name, remaining in headers.items():
         limit = headers.get(name.replace("remaining", "limit")) if "ratelimit" in name and "remaining" in name else None
-        if limit and limit.isdecimal() and remaining.isdecimal() and int(limit):
+        if limit and (limit + remaining).isdecimal() and len(limit + remaining) < 30 and int(limit):  # noqa: PLR2004
             shares.append(min(1.0, int(remaining) / int(limit)))
     return min(shares, default=None)

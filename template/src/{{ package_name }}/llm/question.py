@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, cast
 
 import structlog
@@ -103,7 +104,7 @@ class Question:
                 log.warning("llm candidate gave no answer", candidate=guard.name, error=str(error))
             else:
                 sure = self.judge(output) if self.judge else getattr(output, "confidence", None)
-                return output, float(sure) if isinstance(sure, (int, float)) else None
+                return output, float(sure) if isinstance(sure, (int, float, Decimal)) else None
         raise errors.AllCandidatesFailedError(chain, failures)
 
     async def _ask_one(self, guard: Guard) -> Any:  # noqa: ANN401 - of the output type
@@ -130,7 +131,7 @@ class Question:
         if stronger and stronger != self.chain:
             try:
                 return await self._ask(stronger)
-            except (*NO_ANSWER, errors.RefusedError) as error:
+            except (*NO_ANSWER, errors.RefusedError, errors.ConfigError) as error:
                 log.warning("llm stronger chain gave no answer", chain=stronger, error=str(error))
                 self.model = first
         return output, sure
@@ -167,7 +168,7 @@ class Question:
     def _read_again(self, text: str | None) -> object | None:
         """Read what was stored, unless there is nothing, or the type has changed since."""
         try:
-            return text and read_text(text, self.output_type, self.config.output.html)
+            return None if text is None else read_text(text, self.output_type, self.config.output.html)
         except errors.InvalidOutputError as error:
             log.warning("llm stored answer does not fit", interaction=self.call.row.id, reason=error.reason)
             return None

@@ -108,6 +108,13 @@ class Escalation:
     answered_by: str = ""
 
 
+def storable(value: object) -> object:
+    """Make a text one that every database takes: valid UTF-8 without NUL."""
+    if isinstance(value, str) and not (value.isascii() and "\0" not in value):
+        return value.encode(errors="replace").decode().replace("\0", "\ufffd")
+    return value
+
+
 def told(row: Interaction | Attempt) -> dict[str, object]:
     """Return what a row holds, for a line in the log: without texts, which may be long, and without what is empty."""
     return {name: value for name, value in vars(row).items() if value not in ("", None) and name not in _TEXTS}
@@ -119,6 +126,6 @@ PERIODS = {"hour": 13, "day": 10, "month": 7}
 
 
 def scopes_of(started_at: str, cost_center: str) -> list[str]:
-    """Name the counters that an attempt is held against; those without a cap as well, for the cap to come."""
-    names = ("overall", f"cost center {cost_center}")
-    return [f"{name}, {period} {started_at[:end]}" for name in names for period, end in PERIODS.items()]
+    """Name the counters that an attempt is held against, in order; those without a cap as well, for the cap to come."""
+    names = (f"cost center {cost_center}", "overall")
+    return sorted(f"{name}, {period} {started_at[:end]}" for name in names for period, end in PERIODS.items())

@@ -8,7 +8,7 @@ from typing import Any
 
 from .database import Database, Execute
 from .errors import LedgerSchemaError
-from .records import Attempt, Escalation, Interaction
+from .records import Attempt, Escalation, Interaction, storable
 
 type Record = Interaction | Attempt | Escalation
 
@@ -87,11 +87,7 @@ async def insert(execute: Execute, record: Record, *, once: bool = False) -> Non
 async def select[R](database: Database, kind: type[R], where: str, *values: object) -> list[R]:
     """Read rows as records."""
     async with database.transaction(read_only=True) as execute:
-        return [kind(*row) for row in await execute(f"SELECT {_NAMES[kind]} FROM {TABLES[kind]} {where}", values)]
-
-
-def storable(value: object) -> object:
-    """Make a text one that every database takes: valid UTF-8 without NUL."""
-    if isinstance(value, str) and not (value.isascii() and "\0" not in value):
-        return value.encode(errors="replace").decode().replace("\0", "\ufffd")
-    return value
+        return [
+            kind(*row)
+            for row in await execute(f"SELECT {_NAMES[kind]} FROM {TABLES[kind]} {where}", [*map(storable, values)])
+        ]
