@@ -105,9 +105,7 @@ def _next_opening(text: str, at: int) -> int:
     return min((found for found in (text.find("{", at), text.find("[", at)) if found >= 0), default=-1)
 
 
-def _validate[T: BaseModel](
-    document: Document, schema: type[T], change: Callable[[JSON], JSON]
-) -> Reply[T] | _Failure:
+def _validate[T: BaseModel](document: Document, schema: type[T], change: Callable[[JSON], JSON]) -> Reply[T] | _Failure:
     """Validate as JSON, not as Python, so that strict schemas take dates and enumerations from text."""
     try:
         value = schema.model_validate_json(to_json(change(document.value)))
