@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,21 @@ def environment(**changes: str) -> dict[str, str]:
     hidden = ("VIRTUAL_ENV", "UV_RUN_RECURSION_DEPTH", "PYTHONDONTWRITEBYTECODE", "CI", "MAKEFLAGS", "MAKELEVEL")
     kept = {key: value for key, value in os.environ.items() if key not in hidden and not key.startswith("PYTEST_")}
     own = str(Path(sys.executable).parent)
-    kept["PATH"] = os.pathsep.join(entry for entry in kept["PATH"].split(os.pathsep) if entry != own)
+    entries = [entry for entry in kept["PATH"].split(os.pathsep) if entry != own]
+    kept["PATH"] = os.pathsep.join([*entries, str(_folder_of_uv())])
     identity = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.com"}
     identity |= {"GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.com"}
     return kept | identity | FRESH | changes
+
+
+@cache
+def _folder_of_uv() -> Path:
+    """Return a folder that holds uv and nothing else: a user's shell has it, whether or not this machine's has."""
+    folder = Path(sys.prefix, "uv-alone")
+    folder.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        (folder / "uv").symlink_to(Path(sys.executable).with_name("uv"))
+    return folder
 
 
 def run(
