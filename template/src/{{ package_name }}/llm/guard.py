@@ -22,7 +22,13 @@ from .bounds import Messages, Params, Request, Settings, most_input_tokens, with
 from .breaker import Breaker
 from .config import Candidate, Config
 from .database import surely
-from .errors import AttemptFailedError, LedgerError, RejectedRequestError, UnpricedModelError
+from .errors import (
+    AttemptFailedError,
+    DeadlineExceededError,
+    LedgerError,
+    RejectedRequestError,
+    UnpricedModelError,
+)
 from .failures import is_free, kind_of
 from .interaction import Running, caps, current
 from .ledger import Ledger
@@ -166,7 +172,8 @@ class Guard(WrapperModel):
         attempt.number = call.row.calls
         try:
             limits = caps(budgets, call.cost_center, attempt)
-            await self.ledger.reserve(attempt, call.row, limits, call.remaining() + EXPIRY_MARGIN)
+            async with asyncio.timeout(call.remaining()):
+                await self.ledger.reserve(attempt, call.row, limits, call.remaining() + EXPIRY_MARGIN)
         except BaseException as error:
             if isinstance(error, LedgerError) and budgets.when_ledger_fails == "spend":
                 log.error("llm ledger lost, spending unrecorded", error=str(error))  # noqa: TRY400 - one line tells all
@@ -176,6 +183,8 @@ class Guard(WrapperModel):
             if isinstance(error, asyncio.CancelledError):  # it may have been booked before that was noticed
                 attempt.status = "abandoned"
                 await surely(self._settle(attempt, booked=False))
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceededError(call.deadline) from error
             raise
         return True
 

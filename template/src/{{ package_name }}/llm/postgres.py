@@ -51,11 +51,7 @@ class Postgres(database.Database):
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[database.Execute]:
         """As of the base class."""
         self._check_process()
-        try:
-            async with asyncio.timeout(database.WAIT):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise LedgerError(f"PostgreSQL: no connection became free within {database.WAIT:g} s") from None
+        await self._turns.acquire()  # for as long as it takes: whoever hangs is hung up on, and then all are told
         try:
             if time.monotonic() < self._hung_until:
                 raise LedgerError("PostgreSQL: the server did not answer a moment ago")
