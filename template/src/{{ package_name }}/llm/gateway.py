@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Self, Unpack
 
 import structlog
+import typing_extensions
 from anyio.from_thread import start_blocking_portal
 from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
-from typing_extensions import TypeVar
 
 from ..scrub import scrub
 from .answers import Answer, type_named
@@ -30,7 +30,7 @@ from .watched import Watched
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T", default=str)
+T = typing_extensions.TypeVar("T", default=str)  # a default: news to `typing` of Python 3.12
 
 
 class Gateway:
