@@ -67,16 +67,19 @@ class Database:
     )
 
     def __init__(self, path: Path) -> None:
-        self._path, self._process = path, os.getpid()
+        self._path, self._process, connection = path, os.getpid(), None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA wal_autocheckpoint = 5000")  # pages: it takes 20 ms, so not too often
-            self._connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last moments
-            self._connection.execute("PRAGMA busy_timeout = 0")  # from now on, waiting must not block the loop
+            connection = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 5000")  # pages: it takes 20 ms, so not too often
+            connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose the last moments
+            connection.execute("PRAGMA busy_timeout = 0")  # from now on, waiting must not block the loop
         except (sqlite3.Error, OSError) as error:
+            if connection:
+                connection.close()
             raise LedgerError(f"{path}: {error}") from error
+        self._connection = connection
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Execute]:
