@@ -389,7 +389,7 @@ def main() -> None:
                 bench = Bench(project, Path(tempfile.mkdtemp(dir=folder)), stack)
                 check(bench)
             missed += bench.missed
-    sys.exit("\n".join(missed))
+    sys.exit("\n".join(missed) or 0)
 
 
 if __name__ == "__main__":
