@@ -1,1 +1,0 @@
-"""One front door for every AI call, with limits that hold."""

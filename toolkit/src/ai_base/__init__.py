@@ -1,0 +1,1 @@
+"""ai-base: what an AI application needs around its calls to models."""

@@ -1,0 +1,71 @@
+"""The command line that an application starts from: settings, logging, errors as one line, `--version`, `-v`."""
+
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from ai_base.errors import AIBaseError
+from ai_base.logging import configure_logging, correlation
+from ai_base.settings import AppSettings, load_settings
+from ai_base.text.clean import clean
+
+
+def create_app(package: str, settings: type[AppSettings], summary: str) -> typer.Typer:
+    """Make a Typer application whose commands find the loaded `settings` in `context.obj`.
+
+    An `AIBaseError` ends a command with its message on standard error and exit code 1. On a terminal only warnings are
+    logged unless `-v` is given, so that the answer is what a person reads; elsewhere `LOG_LEVEL` decides.
+    """
+    app = typer.Typer(no_args_is_help=True, help=summary)
+
+    def show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer passes a callback its value by position
+        if wanted:
+            typer.echo(importlib.metadata.version(package.replace("_", "-")))
+            raise typer.Exit
+
+    @app.callback()
+    def main(
+        context: typer.Context,
+        version: Annotated[  # noqa: ARG001 - its callback does the work
+            bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+        ] = False,
+        verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log on a terminal, too.")] = False,
+    ) -> None:
+        context.with_resource(_errors_as_one_line())
+        loaded = load_settings(settings)
+        quiet = sys.stderr.isatty() and not verbose and loaded.log_level in ("DEBUG", "INFO")
+        configure_logging("WARNING" if quiet else loaded.log_level, loaded.log_format)
+        context.with_resource(correlation())
+        context.obj = loaded
+
+    return app
+
+
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print a line without the control characters that could change a terminal."""
+    typer.echo(clean(text, "keep"), err=err)
+
+
+def read_file(file: typer.FileText) -> str:
+    """Read a file that a user named.
+
+    Raises:
+        AIBaseError: It is not UTF-8 text.
+    """
+    try:
+        return file.read()
+    except UnicodeDecodeError as error:
+        raise AIBaseError(f"{file.name}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+
+
+@contextmanager
+def _errors_as_one_line() -> Iterator[None]:
+    try:
+        yield
+    except AIBaseError as error:
+        echo(str(error), err=True)
+        raise typer.Exit(1) from error

@@ -1,0 +1,1 @@
+"""The guarded models: retry, circuit breaker, limiter and budget around every attempt."""

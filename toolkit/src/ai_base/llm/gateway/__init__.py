@@ -1,0 +1,1 @@
+"""The front door: from a question to a validated answer."""

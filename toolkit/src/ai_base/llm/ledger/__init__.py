@@ -1,0 +1,1 @@
+"""The ledger: interactions, attempts, cost and remaining budget, in SQLite or PostgreSQL."""

@@ -1,0 +1,199 @@
+"""What goes wrong at providers, on demand: each fault raises or answers exactly what the real client would."""
+
+import asyncio
+import math
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic_ai import RunContext, exceptions
+from pydantic_ai.exceptions import ModelConnectionError, ModelHTTPError, ModelTimeoutError
+from pydantic_ai.messages import FinishReason, ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+from ai_base.testing.doubles import Call, Playback, respond, structured
+from ai_base.testing.loopback import ERRORS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What becomes of one call: an error (made from the model's name), an answer that is no good, or a wait.
+
+    Errors and answers come in place of the wrapped model's, which is then not asked.
+    """
+
+    error: Callable[[str], Exception] | None = None
+    text: str | None = None
+    """Of the answer; of a stream, what comes before the error."""
+    finish_reason: FinishReason | None = None
+    seconds: float = 0.0
+
+
+class FaultyModel(WrapperModel):
+    """Another model whose calls each meet the next fault; None, and all calls after the last one, pass through.
+
+    With `forever`, the last fault stays.
+    """
+
+    def __init__(self, wrapped: Model, *faults: Fault | None, forever: bool = False) -> None:
+        super().__init__(wrapped)
+        self.calls = 0
+        """How often this model was called, failures included."""
+        self._faults = faults
+        self._forever = forever
+        self._lock = threading.Lock()
+
+    def _next(self) -> Fault | None:
+        with self._lock:
+            self.calls += 1
+            if self.calls <= len(self._faults):
+                return self._faults[self.calls - 1]
+            return self._faults[-1] if self._forever else None
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Meet the next fault."""
+        fault = self._next()
+        if fault and fault.error:
+            raise fault.error(self.model_name)
+        response = await self._response(fault, messages, model_settings, model_request_parameters)
+        await asyncio.sleep(fault.seconds if fault else 0)
+        return response
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """Meet the next fault; an error with a text breaks the stream off in the middle."""
+        fault = self._next()
+        if fault is None:
+            asked = messages, model_settings, model_request_parameters, run_context
+            async with self.wrapped.request_stream(*asked) as stream:
+                yield stream
+            return
+        error = fault.error and fault.error(self.model_name)
+        if error and fault.text is None:
+            raise error
+        response = await self._response(fault, messages, model_settings, model_request_parameters)
+        call = Call(messages, *self.prepare_request(model_settings, model_request_parameters))
+        yield Playback(response, call, fault.seconds, error)
+
+    async def _response(
+        self,
+        fault: Fault | None,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        if fault is None or fault.text is None:
+            return await self.wrapped.request(messages, model_settings, model_request_parameters)
+        call = Call(messages, *self.prepare_request(model_settings, model_request_parameters))
+        response = structured(fault.text, call, self.model_name)
+        response = replace(response, finish_reason=fault.finish_reason or response.finish_reason)
+        return respond(response, call, self.model_name)
+
+
+# ---- Transient: another try may do ----
+
+
+def rate_limited(retry_after: float = 2.0) -> Fault:
+    """429: too many requests; try again after so many seconds."""
+    # Providers send whole seconds for everybody, and milliseconds for the clients that read them.
+    headers = {"retry-after": str(math.ceil(retry_after)), "retry-after-ms": str(round(retry_after * 1000))}
+    return _status(429, exceptions.ModelRateLimitError, headers)
+
+
+def server_error() -> Fault:
+    """500: the provider broke down."""
+    return _status(500, exceptions.ModelServerError)
+
+
+def timed_out() -> Fault:
+    """The provider did not answer in time; it may have worked, and charge for it. Raised at once."""
+    return Fault(error=lambda model: ModelTimeoutError(model, "Request timed out.", phase="read"))
+
+
+def reset() -> Fault:
+    """The connection broke off before the answer was read, in a stream: after its first words."""
+    return Fault(text="The answer", error=lambda model: ModelConnectionError(model, "Connection error.", phase="read"))
+
+
+def refused() -> Fault:
+    """Nobody listens at the provider's address; nothing was sent."""
+    return Fault(error=lambda model: ModelConnectionError(model, "Connection error.", phase="connect"))
+
+
+def slow(seconds: float) -> Fault:
+    """The wrapped model's answer, so much later; a stream comes word by word over that time."""
+    return Fault(seconds=seconds)
+
+
+# ---- Permanent: somebody must mend it ----
+
+
+def revoked_key() -> Fault:
+    """401: the key is not, or no longer, valid."""
+    return _status(401, exceptions.ModelAuthenticationError)
+
+
+def retired_model() -> Fault:
+    """404: there is no such model any more."""
+    return _status(404, exceptions.ModelNotFoundError)
+
+
+def bad_request() -> Fault:
+    """400: the request itself is wrong, and would be anywhere."""
+    return _status(400, exceptions.ModelRequestRejectedError)
+
+
+# ---- Answered, and charged, but no good ----
+
+
+def invalid_json(text: str = '{"summary": "It crashes", "urgency": }') -> Fault:
+    """Where an object was asked for, text that no parser takes."""
+    return Fault(text=text)
+
+
+def wrong_schema(text: str = '{"unexpected": true}') -> Fault:
+    """An object of another shape than was asked for."""
+    return Fault(text=text)
+
+
+def truncated(text: str = '{"summary": "It cra') -> Fault:
+    """The answer reached the output limit and is cut off."""
+    return Fault(text=text, finish_reason="length")
+
+
+def garbled() -> Fault:
+    """200, but the body of the HTTP response is no JSON, as from a broken proxy."""
+    message = "Failed to decode response as JSON: Expecting value: line 1 column 1 (char 0)"
+    return Fault(error=lambda model: exceptions.ModelAPIError(model, message))
+
+
+def _status(status: int, category: Any, headers: dict[str, str] | None = None) -> Fault:  # noqa: ANN401 - its type is private
+    message, kind, code = ERRORS.get(status, ("The server had an error", "server_error", None))
+
+    def error(model: str) -> Exception:
+        return ModelHTTPError.for_category(
+            category,
+            status_code=status,
+            model_name=model,
+            body={"message": message, "type": kind, "param": None, "code": code},
+            headers=headers or {},
+            provider_error_code=code,
+            provider_error_type=kind,
+        )
+
+    return Fault(error=error)

@@ -1,0 +1,145 @@
+"""A gateway on a real database, with doubles for candidates; a real PostgreSQL where its programs are installed."""
+
+import asyncio
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from pydantic_ai.models import Model
+
+from ai_base.llm.gateway.gateway import Gateway
+from ai_base.llm.ledger.ledger import Ledger
+
+type Open = Callable[..., AbstractAsyncContextManager[Gateway]]
+
+PRICE = {"input": "1", "output": "2"}  # dollars per million tokens
+
+
+def settings(**parts: Any) -> dict[str, Any]:
+    """Two candidates in a chain, the first of which is asked twice; whatever else as the defaults have it."""
+    candidate = {"model": "openai-chat:priced", "price": PRICE, "max_output_tokens": 1000, "timeout": 5}
+    whole: dict[str, Any] = {
+        "candidates": {"main": {**candidate}, "backup": {**candidate}, "strong": {**candidate}},
+        "chains": {"default": ["main", "backup"], "strong": ["strong"]},
+        "budgets": {},
+        "retry": {"attempts": 2, "base_delay": 0.001, "max_delay": 0.5, "deadline": 10},
+    }
+    for name, part in parts.items():
+        for key, value in part.items():
+            known = whole.setdefault(name, {})
+            known[key] = {**known[key], **value} if isinstance(value, dict) and key in known else value
+    return whole
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    question = "{" + "{ question }" + "}"
+    (folder / "plain.md").write_text(question, encoding="utf-8")
+    (folder / "triage.md").write_text(f"+++\nmax_output_tokens = 300\n+++\nTriage: {question}", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def open_gateway(prompts: Path, database: str) -> Open:
+    """Open a gateway: `open_gateway(budgets={...}, main=model, backup=model)`."""
+
+    @contextlib.asynccontextmanager
+    async def opened(**given: Any) -> AsyncIterator[Gateway]:
+        models = {name: given.pop(name) for name in list(given) if isinstance(given[name], Model)}
+        url = given.pop("database_url", database)
+        config = given.pop("config", None) or settings(**given)
+        async with Gateway.open(config=config, prompts=prompts, database_url=url, models=models) as gateway:
+            yield gateway
+
+    return opened
+
+
+@pytest.fixture
+def look() -> Callable[[str, Callable[[Ledger], Awaitable[Any]]], Any]:
+    """Ask a ledger from code that does not await: `look(url, lambda ledger: ledger.spend("day"))`."""
+
+    async def ask(url: str, question: Callable[[Ledger], Awaitable[Any]]) -> Any:
+        ledger = await Ledger.open(url)
+        try:
+            return await question(ledger)
+        finally:
+            await ledger.close()
+
+    return lambda url, question: asyncio.run(ask(url, question))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def _find_programs() -> Path | None:
+    installed = [Path(found).parent] if (found := shutil.which("initdb")) else []
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    return next((path.resolve() for path in [*installed, *[one.parent for one in reversed(debian)]]), None)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[tuple[str, Callable[..., None]]]:
+    """A server's URL, and its `pg_ctl`."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed (uv sync --extra postgres)")
+    if (programs := _find_programs()) is None:
+        pytest.skip("PostgreSQL's initdb is not installed")
+    as_other: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+        if os.getuid() == 0:  # the server refuses to be root
+            nobody = pwd.getpwnam("nobody")
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            as_other = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+        def run(program: str, *arguments: str) -> None:
+            command = [str(programs / program), "-D", f"{folder}/data", *arguments]
+            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, **as_other)
+
+        def pg_ctl(*arguments: str) -> None:
+            options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=200"
+            run("pg_ctl", "-s", "-w", "-o", options, "-l", f"{folder}/log", *arguments)
+
+        run("initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C")
+        pg_ctl("start")
+        try:
+            yield f"postgresql://postgres@/postgres?host={quote(folder, safe='')}", pg_ctl
+        finally:
+            pg_ctl("stop", "-m", "immediate")
+
+
+@pytest.fixture
+def postgres_url(postgres: tuple[str, Callable[..., None]], tmp_path: Path) -> str:
+    """Of an empty schema, which is quicker to make than a database."""
+    import psycopg  # noqa: PLC0415 - may be missing
+
+    name = f"test_{tmp_path.stat().st_ino}"
+    with psycopg.connect(postgres[0], autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
+        connection.execute(f"CREATE SCHEMA {name}".encode())
+    return f"{postgres[0]}&options=-csearch_path%3D{name}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty database; a test that asks for it runs on both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url

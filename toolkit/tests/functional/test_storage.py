@@ -1,0 +1,373 @@
+"""The ledger's databases when things go wrong: other processes, kills, locks, lost servers, full disks."""
+
+import asyncio
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ai_base.llm.errors import LedgerError
+from ai_base.llm.ledger import database
+from ai_base.llm.ledger.audit import differences
+from ai_base.llm.ledger.ledger import Ledger
+from ai_base.llm.ledger.records import Attempt, Interaction, new_id, now
+
+AT = "2026-11-23T14:05:06.123456+00:00"
+DAY = "overall, day 2026-11-23"
+WORKER = """
+import asyncio, sys
+from ai_base.llm.errors import BudgetExceededError
+from ai_base.llm.ledger.ledger import Ledger
+from ai_base.llm.ledger.records import Attempt, Interaction, new_id, now
+
+url, cap, calls = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+caps = {"overall, day 2026-11-23": cap}
+
+def new():
+    asked = Interaction(new_id(), now())
+    return Attempt(new_id(), asked.id, 1, "fast", "2026-11-23T14:05:06.123456+00:00", reserved=20), asked
+
+async def caller(ledger):
+    for _ in range(calls):
+        tried, asked = new()
+        while True:
+            try:
+                await ledger.reserve(tried, asked, caps, 60)
+                break
+            except BudgetExceededError as error:
+                if not error.held:
+                    return
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.001)
+        tried.cost = 10
+        assert await ledger.settle(tried)
+        await ledger.record(asked)
+
+async def main():
+    ledger = await Ledger.open(url)
+    if calls > 1000:  # it is going to be killed, and shall hold something whenever that is
+        await ledger.reserve(*new(), caps, 60)
+    print("open", flush=True)
+    await asyncio.gather(*[caller(ledger) for _ in range(20)])
+    await ledger.close()
+
+asyncio.run(main())
+"""
+
+
+def start(url: str, cap: int, calls: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WORKER, url, str(cap), str(calls)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def kill_when_busy(url: str) -> None:
+    process = start(url, cap=10**9, calls=10**6)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    time.sleep(0.2)
+    process.kill()
+    process.communicate()
+
+
+async def total(ledger: Ledger, what: str) -> int:
+    async with ledger.database.transaction(read_only=True) as execute:
+        [[number, *_]] = await execute(f"SELECT {what}")
+    return int(number)
+
+
+async def hold(ledger: Ledger) -> Attempt:
+    asked = Interaction(new_id(), now())
+    tried = Attempt(new_id(), asked.id, 1, "fast", AT, reserved=20)
+    await ledger.reserve(tried, asked, {}, 60)
+    return tried
+
+
+async def test_processes_share_one_cap_and_can_use_all_of_it(database_url: str) -> None:
+    processes = [start(database_url, cap=1005, calls=50) for _ in range(4)]  # all of them open a database that is new
+
+    assert [process.wait(60) for process in processes] == [0] * 4
+
+    for process in processes:
+        process.communicate()
+    ledger = await Ledger.open(database_url)
+    spent = await total(ledger, f"spent FROM counters WHERE scope = '{DAY}'")
+    assert 1005 - 20 < spent <= 1005
+    assert await total(ledger, "count(*) FROM interactions WHERE status = 'open'") == spent // 10
+    assert await differences(ledger) == []
+    await ledger.close()
+
+
+async def test_a_kill_loses_no_reservation(database_url: str) -> None:
+    for _ in range(3):
+        kill_when_busy(database_url)
+        ledger = await Ledger.open(database_url)
+        assert await total(ledger, f"held FROM counters WHERE scope = '{DAY}'") == 0
+        assert await total(ledger, "count(*) FROM unfinished") == 0
+        assert await differences(ledger) == []
+        await ledger.close()
+
+    ledger = await Ledger.open(database_url)
+    assert await total(ledger, "count(*) FROM attempts WHERE status = 'lost' AND cost = 20") > 0
+    assert await total(ledger, "count(*) FROM interactions WHERE status = 'lost'") > 0
+    await ledger.close()
+
+
+async def test_what_a_dead_process_held_is_charged_once_however_many_recover(database_url: str) -> None:
+    kill_when_busy(database_url)
+    ledgers = [Ledger(database.connect(database_url)) for _ in range(4)]
+
+    charged = await asyncio.gather(*[ledger.recover() for ledger in ledgers])
+
+    assert sum(charged) == await total(ledgers[0], "count(*) FROM attempts WHERE status = 'lost'") > 0
+    assert await differences(ledgers[0]) == []
+    for ledger in ledgers:
+        await ledger.close()
+
+
+async def test_what_another_host_holds_is_charged_when_it_expires(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = await Ledger.open(database_url)
+    monkeypatch.setattr(f"{Ledger.__module__}.owner", lambda: "elsewhere:1:0")
+    await hold(ledger)
+    assert await ledger.recover() == 0
+
+    later = time.time() + 61
+    monkeypatch.setattr("time.time", lambda: later)
+
+    assert await ledger.recover() == 1
+    await ledger.close()
+
+
+def test_a_forked_child_is_told_to_open_its_own() -> None:
+    code = """
+import asyncio, os
+from ai_base.llm.errors import LedgerError
+from ai_base.llm.ledger.ledger import Ledger
+
+ledger = asyncio.run(Ledger.open("sqlite:///ledger.db"))
+if os.fork() == 0:
+    try:
+        asyncio.run(ledger.spend("day"))
+    except LedgerError as error:
+        assert "opened before a fork" in str(error)
+        os._exit(0)
+    os._exit(1)
+assert os.wait()[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+# ---- Locks and cancellation ----
+
+
+async def test_a_lock_of_another_process_does_not_block_the_event_loop(tmp_path: Path) -> None:
+    ledger = await Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    tried = await hold(ledger)
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    task = asyncio.create_task(ledger.settle(tried))
+    longest = 0.0
+    for _ in range(30):
+        before = time.perf_counter()
+        await asyncio.sleep(0.01)
+        longest = max(longest, time.perf_counter() - before)
+    assert not task.done()
+    other.execute("COMMIT")
+    assert await task
+    assert longest < 1  # and not as long as it waits for the lock
+    other.close()
+    await ledger.close()
+
+
+async def test_a_lock_that_stays_is_an_error_for_all_who_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = await Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    tried = [await hold(ledger) for _ in range(5)]
+    monkeypatch.setattr(database, "WAIT", 1)
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    start = time.monotonic()
+    results = await asyncio.gather(*[ledger.settle(one) for one in tried], return_exceptions=True)
+
+    assert [str(result).endswith("database is locked") for result in results] == [True] * 5
+    assert time.monotonic() - start < 4  # one time-out for all, not one after the other
+    other.close()
+    assert all([await ledger.settle(one) for one in tried])
+    await ledger.close()
+
+
+async def test_what_has_to_be_booked_is_booked_though_its_task_is_cancelled(tmp_path: Path) -> None:
+    ledger = await Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    tried = await hold(ledger)
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    task = asyncio.create_task(database.surely(ledger.settle(tried)))
+    for _ in range(3):
+        await asyncio.sleep(0.02)
+        task.cancel()
+    other.execute("COMMIT")
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert await total(ledger, "count(*) FROM attempts") == 1
+    other.close()
+    await ledger.close()
+
+
+async def test_what_is_cancelled_is_booked_wholly_or_not_at_all(database_url: str) -> None:
+    ledger = await Ledger.open(database_url)
+    for moment in range(12):
+        tasks = [asyncio.create_task(ledger.settle(await hold(ledger))) for _ in range(3)]
+        await asyncio.sleep(moment / 2000)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert await differences(ledger) == []
+    assert await total(ledger, "count(*) FROM attempts") > 0
+    await ledger.close()
+
+
+# ---- PostgreSQL comes and goes ----
+
+
+async def test_a_server_that_stops_is_an_error_at_once_and_found_again_later(
+    postgres: tuple[str, Callable[..., None]], postgres_url: str
+) -> None:
+    pg_ctl = postgres[1]
+    ledger = await Ledger.open(postgres_url)
+    first, second = await hold(ledger), await hold(ledger)
+    pg_ctl("restart", "-m", "fast")
+
+    await hold(ledger)  # the idle connection was dropped: a new one is made
+    assert await ledger.settle(first)
+
+    pg_ctl("stop", "-m", "immediate")
+    start = time.monotonic()
+    try:
+        with pytest.raises(LedgerError, match=r"^PostgreSQL: .*connection"):
+            await ledger.settle(second)
+        assert time.monotonic() - start < 2
+    finally:
+        pg_ctl("start")
+    assert await ledger.settle(second)
+    assert await differences(ledger) == []
+    await ledger.close()
+
+
+async def test_a_connection_that_is_lost_on_the_way_costs_no_settlement(
+    postgres: tuple[str, Callable[..., None]], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg  # noqa: PLC0415 - may be missing
+
+    ledger = await Ledger.open(postgres_url)
+    tried = await hold(ledger)
+    run = ledger.database._run  # type: ignore[attr-defined]  # noqa: SLF001
+    cut: list[object] = []
+
+    async def cutting(connection: psycopg.AsyncConnection, sql: str, *given: object) -> object:
+        if sql.startswith("UPDATE counters") and not cut:
+            with psycopg.connect(postgres[0], autocommit=True) as other:
+                cut.append(other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,)))
+        return await run(connection, sql, *given)
+
+    monkeypatch.setattr(ledger.database, "_run", cutting)
+
+    assert await ledger.settle(tried)
+    assert len(cut) == 1
+    assert await differences(ledger) == []
+    await ledger.close()
+
+
+async def test_a_server_that_hangs_is_given_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = await Ledger.open(postgres_url)
+    tried = await hold(ledger)
+    backends = set(await asyncio.gather(*[total(ledger, "pg_backend_pid(), pg_sleep(0.05)") for _ in range(4)]))
+    assert len(backends) == 4  # all that a process has
+    monkeypatch.setattr(database, "WAIT", 0.15)
+    for backend in backends:
+        os.kill(backend, signal.SIGSTOP)
+    start = time.monotonic()
+    try:
+        outcomes = await asyncio.gather(*[ledger.settle(tried) for _ in range(30)], return_exceptions=True)
+        assert {str(outcome) for outcome in outcomes} == {"PostgreSQL: the server did not answer a moment ago"}
+    finally:
+        for backend in backends:
+            os.kill(backend, signal.SIGCONT)
+    assert time.monotonic() - start < 3
+    monkeypatch.undo()
+    await asyncio.sleep(0.2)
+    assert await ledger.settle(tried)
+    await ledger.close()
+
+
+# ---- What cannot be used ----
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://root:hush@host/db", "has to be sqlite:///file.db or postgresql://"),
+        ("hush", "has to be sqlite:///file.db or postgresql://"),
+        ("sqlite://ledger.db", "has to be"),
+        ("sqlite:///:memory:", "has to be"),
+        ("sqlite:////proc/no/ledger.db", "/proc/no"),
+        ("sqlite:////dev/null/ledger.db", "/dev/null"),
+        ("sqlite:////etc", "/etc: unable to open database file"),
+        ("postgresql://me:hush@127.0.0.1:1/db", "port 1 failed: Connection refused"),
+        ("postgresql://me:hu@hush@127.0.0.1/db", "special characters of a password"),
+        ("postgresql://me:hush@127.0.0.1:hush/db?hush", "not a valid URL"),
+    ],
+)
+async def test_an_unusable_database_is_told_in_one_line_without_the_password(url: str, message: str) -> None:
+    with pytest.raises(LedgerError) as error:
+        await Ledger.open(url)
+
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "hush" not in str(error.value)
+
+
+async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to look at" * 100, encoding="utf-8")
+
+    with pytest.raises(LedgerError, match=r"notes\.txt: file is not a database"):
+        await Ledger.open(f"sqlite:///{tmp_path}/notes.txt")
+
+
+async def test_the_folder_of_a_new_database_is_made_and_the_path_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ledger = await Ledger.open("sqlite:///var/ledger.db")
+    monkeypatch.chdir("/")
+    await hold(ledger)
+
+    assert (tmp_path / "var" / "ledger.db").exists()
+    assert await differences(ledger) == []
+    await ledger.close()
+
+
+async def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
+    ledger = await Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    before = await hold(ledger)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "ledger.db-wal").stat().st_size, limits[1]))
+    try:
+        with pytest.raises(LedgerError, match=r"ledger\.db: "):
+            await hold(ledger)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert await ledger.settle(before)
+    assert await differences(ledger) == []
+    await ledger.close()

@@ -1,0 +1,126 @@
+"""The breaker opens after a few failures, lets one probe through at a time, and knows a misconfigured candidate."""
+
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from ai_base.llm.candidates.breaker import Breaker
+from ai_base.llm.configuration.config import Breaker as Settings
+from ai_base.llm.errors import (
+    AttemptFailedError,
+    CircuitOpenError,
+    RejectedRequestError,
+)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breaker(clock: Clock) -> Breaker:
+    return Breaker("main", Settings(failures=3, pause=30, misconfigured_pause=3600), clock=clock)
+
+
+def end(breaker: Breaker, error: BaseException | None = None) -> None:
+    """A call that ends in this error, or well."""
+    with suppress(BaseException), breaker.watch():
+        if error:
+            raise error
+
+
+def fail(breaker: Breaker, times: int, *, transient: bool = True) -> None:
+    for _ in range(times):
+        end(breaker, AttemptFailedError("main", "it failed", transient=transient))
+
+
+def test_it_opens_after_so_many_failures_in_a_row(breaker: Breaker) -> None:
+    fail(breaker, 2)
+    end(breaker)
+    fail(breaker, 2)
+    assert breaker.state == "closed"
+
+    fail(breaker, 1)
+
+    assert breaker.state == "open"
+    with pytest.raises(CircuitOpenError, match=r"main: circuit open, next probe in 30\.0 s"), breaker.watch():
+        pytest.fail("it was let through")
+
+
+def test_one_probe_at_a_time_is_let_through(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, 3)
+    clock.now += 30
+    assert breaker.state == "half-open"
+
+    with breaker.watch():
+        for _ in range(10):
+            with pytest.raises(CircuitOpenError), breaker.watch():
+                pytest.fail("it was let through")
+
+
+def test_a_probe_that_fails_opens_it_for_another_pause(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, 3)
+    clock.now += 30
+    fail(breaker, 1)
+
+    clock.now += 29
+    assert breaker.state == "open"
+    clock.now += 1
+    assert breaker.state == "half-open"
+
+
+@pytest.mark.parametrize("error", [None, RejectedRequestError("it is there, and refuses")])
+def test_a_probe_that_is_answered_closes_it(breaker: Breaker, clock: Clock, error: Exception | None) -> None:
+    fail(breaker, 3)
+    clock.now += 30
+    end(breaker, error)
+
+    assert breaker.state == "closed"
+    fail(breaker, 2)
+    assert breaker.state == "closed"
+
+
+def test_a_probe_that_tells_nothing_makes_room_for_another(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, 3)
+    clock.now += 30
+    end(breaker, KeyboardInterrupt())
+
+    assert breaker.state == "half-open"
+    end(breaker)
+    assert breaker.state == "closed"
+
+
+def test_calls_that_were_under_way_when_it_opened_do_not_prolong_the_pause(breaker: Breaker, clock: Clock) -> None:
+    with suppress(AttemptFailedError), ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(suppress(AttemptFailedError))
+            stack.enter_context(breaker.watch())
+            stack.callback(lambda: setattr(clock, "now", clock.now + 1))
+            stack.push(lambda *_: _raise(AttemptFailedError("main", "it failed", transient=True)))
+
+    clock.now = 1000 + 3 + 30
+    assert breaker.state == "half-open"
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def test_a_misconfigured_candidate_is_left_alone_for_long(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, 1, transient=False)
+
+    clock.now += 3599
+    assert breaker.state == "misconfigured"
+    with pytest.raises(CircuitOpenError, match="circuit misconfigured"), breaker.watch():
+        pytest.fail("it was let through")
+    clock.now += 1
+    end(breaker)
+    assert breaker.state == "closed"

@@ -1,0 +1,66 @@
+"""What holds for the whole: the checklist is true, the errors are one family, no vendor is in the code."""
+
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pydantic_ai.providers
+import pytest
+
+from ai_base.llm import errors
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "ai_base"
+# They stand in for a provider, or show what happens without the gateway.
+DOUBLES = {"doubles.py", "faults.py", "loopback.py", "weekend.py"}
+# Words of this trade, and names of providers as well.
+COMMON = {"gateway", "together", "meta"}
+
+
+def rows() -> list[tuple[str, list[str], str]]:
+    """The checklist: item, files, and the test's name with its file."""
+    text = (ROOT / "docs" / "checklist.md").read_text(encoding="utf-8")
+    cells = [line.strip("|").split(" | ") for line in text.splitlines() if "::" in line]
+    return [(item.strip(), re.findall(r"`([^`]+)`", file), test.strip().strip("`")) for item, file, test in cells]
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_every_file_and_test_on_the_checklist_exists(row: tuple[str, list[str], str]) -> None:
+    _, files, test = row
+    file, _, name = test.partition("::")
+
+    assert files
+    assert [each for each in files if not (ROOT / each).is_file()] == []
+    assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_checklist_holds_every_invariant_and_story() -> None:
+    items = " ".join(item for item, _, _ in rows())
+
+    assert [number for number in range(1, 12) if f"{number}. " not in items] == []
+    for word in ("MockLLMWithChain", "$72,000", "47 calls", "$3,000", "30 s", "Invalid JSON", "schema", "30 days"):
+        assert word in items
+
+
+def test_no_provider_is_named_in_the_code() -> None:
+    vendors = {module.name for module in pkgutil.iter_modules(pydantic_ai.providers.__path__)} - COMMON
+    assert "openai" in vendors
+    named = re.compile(rf"\b({'|'.join(vendors)})\b", re.IGNORECASE)
+
+    found = {
+        f"{path.name}: {match[0]}"
+        for path in SOURCE.rglob("*.py")
+        if path.name not in DOUBLES
+        for match in named.finditer(path.read_text(encoding="utf-8"))
+    }
+
+    assert found == set()
+
+
+def test_all_errors_are_one_family() -> None:
+    classes = [each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__]
+
+    assert len(classes) > 15
+    assert [each for each in classes if not issubclass(each, errors.LLMError)] == []
+    assert [each for each in classes if not each.__doc__] == []
