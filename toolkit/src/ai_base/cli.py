@@ -1,17 +1,21 @@
 """The command line that an application starts from: settings, logging, errors as one line, `--version`, `-v`."""
 
+import importlib
 import importlib.metadata
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
+import structlog
 import typer
+from pydantic import BaseModel
 
 from ai_base.errors import AIBaseError
 from ai_base.logging import configure_logging, correlation
 from ai_base.settings import AppSettings, load_settings
 from ai_base.text.clean import clean
+from ai_base.text.reply import ReplyError, parse_reply
 
 
 def create_app(package: str, settings: type[AppSettings], summary: str) -> typer.Typer:
@@ -60,6 +64,32 @@ def read_file(file: typer.FileText) -> str:
         return file.read()
     except UnicodeDecodeError as error:
         raise AIBaseError(f"{file.name}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+
+
+def parse_file(file: typer.FileText, schema: str) -> str:
+    """Return, as JSON, the object that a file with a model's reply holds. `schema` is a Pydantic model, `module:Class`.
+
+    Raises:
+        AIBaseError: The file holds no such object; the message says where and why.
+        typer.BadParameter: `schema` names no Pydantic model.
+    """
+    try:
+        reply = parse_reply(read_file(file), _load_model(schema))
+    except ReplyError as error:
+        raise AIBaseError(f"{file.name}:{error.line}:{error.column}: {error.reason}") from error
+    structlog.get_logger(__name__).info("reply parsed", file=file.name, schema=schema, repairs=reply.repairs)
+    return reply.value.model_dump_json(indent=2)
+
+
+def _load_model(path: str) -> type[BaseModel]:
+    module, _, name = path.partition(":")
+    try:
+        model = getattr(importlib.import_module(module), name)
+    except Exception as error:  # importing runs whatever the module holds
+        raise typer.BadParameter(f"{path}: {error}", param_hint="--schema") from error
+    if not (isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel):
+        raise typer.BadParameter(f"{path} is not a Pydantic model", param_hint="--schema")
+    return model
 
 
 @contextmanager

@@ -117,6 +117,10 @@ class Tripwire:
     tripped: list[str] = field(default_factory=list)
     """What the running test reached for."""
 
+    def forgive(self) -> None:
+        """Forget what the running test reached for: for a test whose subject is the tripwire."""
+        self.tripped.clear()
+
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
         """Handle an audit event."""
         if self.kind not in ("unit", "functional") or not event.startswith("socket."):
@@ -157,6 +161,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         _tripwire.kind = None
+
+
+@pytest.fixture
+def network_tripwire() -> Tripwire:
+    """Return the tripwire that watches the running test."""
+    return _tripwire
 
 
 @pytest.fixture(autouse=True)
