@@ -1,9 +1,9 @@
-"""The interaction that is under way: who asks, what it may still spend, and how long it may still take."""
+"""The active interaction: its row, its attribution, its budget and its deadline."""
 
 import time
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
@@ -18,28 +18,28 @@ from ai_base.llm.money import dollars, nanodollars
 from ai_base.text.scrub import scrub
 
 
-@lru_cache(1000)  # the same few names, with every call
+@lru_cache(1000)  # the same few names come with every call
 def anonymous(name: str) -> str:
-    """Return a name without what is personal in it; a hash keeps those apart that would then be the same."""
+    """Scrub a name before it is stored. A hash keeps two names apart that scrub to the same text."""
     scrubbed = scrub(str(storable(name)))
     return scrubbed if scrubbed == name else f"{scrubbed} {sha256(name.encode(errors='replace')).hexdigest()[:8]}"
 
 
-class Who(TypedDict, total=False):
-    """Who asks."""
+class Attribution(TypedDict, total=False):
+    """The cost centre that pays for a call, and the user on whose behalf it is made."""
 
     cost_center: str
     user: str
 
 
-def attributed_to(**who: Unpack[Who]) -> AbstractContextManager[None]:
-    """Charge every AI call inside, and in the tasks started there, to a cost centre; note the user. So do log lines."""
-    return structlog.contextvars.bound_contextvars(**who)
+def attributed_to(**attribution: Unpack[Attribution]) -> AbstractContextManager[None]:
+    """Charge AI calls inside, and in tasks started there, to a cost centre and a user; log lines carry both."""
+    return structlog.contextvars.bound_contextvars(**attribution)
 
 
 @dataclass
 class Budget:
-    """What an interaction may spend, together with those inside it. Money in nanodollars."""
+    """What an interaction may spend, nested interactions included. Money in nanodollars."""
 
     dollars_cap: int | None
     calls_cap: int
@@ -48,11 +48,11 @@ class Budget:
     held: int = 0
 
     def hold(self, amount: int) -> None:
-        """Count a call, and hold its bound.
+        """Count a call and reserve the most that it can cost.
 
         Raises:
-            CallLimitError: All calls have been made.
-            BudgetExceededError: The cap could be passed.
+            CallLimitError: The interaction has made all its calls.
+            BudgetExceededError: The call could exceed the cap.
         """
         if self.calls >= self.calls_cap:
             raise CallLimitError(self.calls_cap, self.calls)
@@ -63,78 +63,104 @@ class Budget:
         self.held += amount
 
     def settle(self, amount: int, cost: int, *, made: bool = True) -> None:
-        """Replace what was held for a call by what it cost; one that was not `made` does not count."""
+        """Replace a reservation by the call's cost. A call that was not `made` does not count."""
         self.held -= amount
         self.spent += cost
-        self.calls -= not made
+        if not made:
+            self.calls -= 1
 
 
 @dataclass
-class Running:
-    """An interaction under way. One inside another shares its budget, and its deadline; each has a row of its own."""
+class ActiveInteraction:
+    """An interaction in progress. A nested one shares budget and deadline with the outer one, and has its own row."""
 
     row: Interaction
     budget: Budget
     deadline: float
-    """In seconds, from its start."""
+    """Seconds from the start; for messages."""
     ends: float
-    """On the monotonic clock."""
+    """When the deadline passes, on the monotonic clock."""
     cost_center: str
-    """As it was given; the row has it as it may be stored."""
-    outer: "Running | None"
+    """As given; the row holds the anonymous form."""
+    user: str
+    """As given; the row holds the anonymous form."""
+    outer: "ActiveInteraction | None"
     over: bool = False
     answer: tuple[str, str] | None = None
-    """What to keep for the cache: key and text."""
+    """Key and text to store in the answer cache."""
+    _previous: dict[str, object] = field(default_factory=dict)
 
     @classmethod
     def start(
         cls, config: Config, name: str, deadline: float | None, cost_center: str = "", user: str = ""
-    ) -> "Running":
-        """Begin an interaction; who asks is as given, else as `attributed_to` says."""
-        outer, caps = under_way(), config.budgets.interaction
+    ) -> "ActiveInteraction":
+        """Start an interaction and make it the current one.
+
+        Cost centre and user are those given, else those of the innermost `attributed_to` or interaction around it.
+        """
+        outer, limits = find_interaction(), config.budgets.interaction
+        given = {name: value for name, value in (("cost_center", cost_center), ("user", user)) if value}
         deadline = deadline or config.retry.deadline
         ends = time.monotonic() + deadline
         if outer and outer.ends < ends:
             deadline, ends = outer.deadline, outer.ends
-        cap = None if caps.dollars is None else nanodollars(caps.dollars)
-        known = structlog.contextvars.get_contextvars()
-        cost_center = cost_center or str(known.get("cost_center", "default"))
-        row = Interaction(new_id(), now(), anonymous(name), cost_center=anonymous(cost_center))
-        row.user = anonymous(user or str(known.get("user", "")))
-        row.correlation_id = anonymous(str(known.get("correlation_id", "")))
-        return cls(row, outer.budget if outer else Budget(cap, caps.calls), deadline, ends, cost_center, outer)
+        context = structlog.contextvars.get_contextvars()
+        cost_center = cost_center or str(context.get("cost_center") or "default")
+        user = user or str(context.get("user") or "")
+        row = Interaction(new_id(), now(), anonymous(name), cost_center=anonymous(cost_center), user=anonymous(user))
+        row.correlation_id = anonymous(str(context.get("correlation_id", "")))
+        cap = None if limits.dollars is None else nanodollars(limits.dollars)
+        budget = outer.budget if outer else Budget(cap, limits.calls)
+        started = cls(row, budget, deadline, ends, cost_center, user, outer)
+        started._previous = {name: context[name] for name in ("cost_center", "user") if name in context}
+        structlog.contextvars.bind_contextvars(**given)
+        _active.set(started)
+        return started
+
+    def end(self) -> None:
+        """End the interaction; the outer one becomes current again, and so does its attribution."""
+        self.over = True
+        if _active.get() is not self:  # an agent's stream may be closed in another context
+            return
+        _active.set(self.outer)
+        structlog.contextvars.unbind_contextvars("cost_center", "user")
+        structlog.contextvars.bind_contextvars(**self._previous)
 
     def remaining(self) -> float:
-        """Return the seconds that are left.
+        """Return the seconds until the deadline.
 
         Raises:
-            DeadlineExceededError: None are.
+            DeadlineExceededError: It has passed.
         """
         if (left := self.ends - time.monotonic()) <= 0:
             raise DeadlineExceededError(self.deadline)
         return left
 
 
-running: ContextVar[Running | None] = ContextVar("running_interaction", default=None)
+_active: ContextVar[ActiveInteraction | None] = ContextVar("active_interaction", default=None)
 
 
-def under_way() -> Running | None:
-    """Return the interaction that this task is in, if any; a task may outlive the one that it was started in."""
-    call = running.get()
+def find_interaction() -> ActiveInteraction | None:
+    """Return the interaction of this task, if any. One that has ended does not count: a task may outlive it."""
+    call = _active.get()
     while call and call.over:
         call = call.outer
     return call
 
 
-def current() -> Running:
-    """Return the interaction that is under way."""
-    if (call := under_way()) is None:
-        raise LookupError("a guarded model runs inside an interaction: use Gateway.ask, .model or .interaction")
+def current_interaction() -> ActiveInteraction:
+    """Return the interaction of this task.
+
+    Raises:
+        LookupError: There is none.
+    """
+    if (call := find_interaction()) is None:
+        raise LookupError("a guarded model needs an interaction: use Gateway.ask, .model or .interaction")
     return call
 
 
-def caps(budgets: Budgets, cost_center: str, attempt: Attempt) -> dict[str, int | None]:
-    """Return the caps, in nanodollars, of the counters that an attempt is held against."""
+def caps_for(budgets: Budgets, cost_center: str, attempt: Attempt) -> dict[str, int | None]:
+    """Return the cap, in nanodollars, of each counter that an attempt counts towards."""
     own = budgets.cost_centers.get(cost_center, budgets.each_cost_center)
     found: dict[str, int | None] = {}
     for scope in scopes_of(attempt.started_at, attempt.cost_center):

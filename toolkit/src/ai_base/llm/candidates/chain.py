@@ -24,7 +24,7 @@ from ai_base.llm.errors import (
     UnavailableError,
     UnpricedModelError,
 )
-from ai_base.llm.interaction import Running
+from ai_base.llm.interaction import ActiveInteraction
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Interaction
 from ai_base.text.scrub import scrub
@@ -90,7 +90,7 @@ class ChainModel(FallbackModel):
     """A chain as one model, for an agent or whatever else takes a model. It follows the configuration as it changes."""
 
     def __init__(
-        self, candidates: Candidates, chain: str, join: Callable[[], AbstractAsyncContextManager[Running]]
+        self, candidates: Candidates, chain: str, join: Callable[[], AbstractAsyncContextManager[ActiveInteraction]]
     ) -> None:
         self._candidates, self._name, self._join = candidates, chain, join
         super().__init__(*candidates.chain(chain), fallback_on=(UnavailableError,))

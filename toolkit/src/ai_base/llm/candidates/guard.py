@@ -31,7 +31,7 @@ from ai_base.llm.errors import (
     RejectedRequestError,
     UnpricedModelError,
 )
-from ai_base.llm.interaction import Running, caps, current
+from ai_base.llm.interaction import ActiveInteraction, caps_for, current_interaction
 from ai_base.llm.ledger.database import surely
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Attempt, new_id, now, storable, told
@@ -50,7 +50,7 @@ def _never(_: Exception) -> bool:
 
 @dataclass(eq=False)
 class Guard(WrapperModel):
-    """One candidate under guard. It must run inside an interaction (see `interaction.running`)."""
+    """One candidate under guard. It must run inside an interaction (see `interaction.current_interaction`)."""
 
     wrapped: Model
     name: str
@@ -76,7 +76,7 @@ class Guard(WrapperModel):
 
         async def once() -> ModelResponse:
             async with self._attempt((messages, settings, params)) as (attempt, sent):
-                async with asyncio.timeout(min(self.candidate.timeout, current().remaining())):
+                async with asyncio.timeout(min(self.candidate.timeout, current_interaction().remaining())):
                     response = await self.wrapped.request(*sent)
                 self._take(attempt, response)
                 return response
@@ -117,7 +117,7 @@ class Guard(WrapperModel):
                 retry = self.config().retry
                 backoff = min(retry.max_delay, retry.base_delay * 2 ** (number - 1)) * random.uniform(0.5, 1)  # noqa: S311
                 delay = max(backoff, error.retry_after or 0)
-                patience = min(retry.max_delay, current().remaining())
+                patience = min(retry.max_delay, current_interaction().remaining())
                 if not error.transient or number >= retry.attempts or delay > patience:
                     raise
                 log.info("llm retry", candidate=self.name, attempt=number, delay_s=round(delay, 3), error=str(error))
@@ -127,7 +127,7 @@ class Guard(WrapperModel):
     @asynccontextmanager
     async def _attempt(self, request: Request) -> AsyncIterator[tuple[Attempt, Request]]:
         """Wait for a turn and reserve; afterwards settle and record. Yields what to send."""
-        call = current()
+        call = current_interaction()
         self.breaker.check()
         if not self.config().privacy.send_personal_data:
             request = without_personal_data(request)
@@ -164,14 +164,14 @@ class Guard(WrapperModel):
                     if reserved:
                         await surely(self._settle(attempt))
 
-    async def _reserve(self, call: Running, attempt: Attempt) -> bool:
+    async def _reserve(self, call: ActiveInteraction, attempt: Attempt) -> bool:
         """Hold the bound against every cap, or refuse; whether the ledger knows of it."""
         budgets = self.config().budgets
         call.budget.hold(attempt.reserved)
         call.row.calls += 1
         attempt.number = call.row.calls
         try:
-            limits = caps(budgets, call.cost_center, attempt)
+            limits = caps_for(budgets, call.cost_center, attempt)
             async with asyncio.timeout(call.remaining()):
                 await self.ledger.reserve(attempt, call.row, limits, call.remaining() + EXPIRY_MARGIN)
         except BaseException as error:

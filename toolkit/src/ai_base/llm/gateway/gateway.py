@@ -21,7 +21,7 @@ from ai_base.llm.configuration.watched_file import Watched
 from ai_base.llm.errors import LedgerError, RefusedError
 from ai_base.llm.gateway.answers import Answer, type_named
 from ai_base.llm.gateway.question import Question
-from ai_base.llm.interaction import Running, Who, running, under_way
+from ai_base.llm.interaction import ActiveInteraction, Attribution, find_interaction
 from ai_base.llm.ledger.database import surely
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Interaction, told
@@ -96,7 +96,7 @@ class Gateway:
         confidence: Callable[[T], float] | None = None,
         fallback: Callable[[], T] | None = None,
         human: bool = False,
-        **who: Unpack[Who],
+        **attribution: Unpack[Attribution],
     ) -> Answer[T]:
         """Fill in a prompt, ask its chain, and return an answer that is validated and clean.
 
@@ -106,7 +106,7 @@ class Gateway:
             confidence: How sure the output is, 0 to 1; by default its field `confidence`, if it has one.
             fallback: Makes a simple answer when no model can give one.
             human: Whether the question may wait for a person when nobody else can answer.
-            who: `cost_center` and `user`, if not as `attributed_to` has them.
+            attribution: `cost_center` and `user`; by default those of the `attributed_to` or interaction around it.
 
         Raises:
             RefusedError: A limit of ours would be passed; nothing was spent on it.
@@ -114,7 +114,7 @@ class Gateway:
             AwaitingHumanError: The question waits for a person.
             LLMError: As `errors` lists them.
         """
-        async with self.interaction(prompt, **who) as call:
+        async with self.interaction(prompt, **attribution) as call:
             question = self._question(call, self._prompts[prompt], variables, output_type, chain, confidence)
             return await question.answer(fallback, human=human)
 
@@ -138,22 +138,28 @@ class Gateway:
 
     @asynccontextmanager
     async def stream(
-        self, prompt: str, variables: Mapping[str, object], *, chain: str = "", **who: Unpack[Who]
+        self, prompt: str, variables: Mapping[str, object], *, chain: str = "", **attribution: Unpack[Attribution]
     ) -> AsyncIterator[AsyncIterator[str]]:
         """Ask for text and yield it, cleaned, as it comes.
 
         Raises as `ask`; a candidate that fails when text has come is not replaced by the next one.
         """
-        async with self.interaction(prompt, **who) as call:
+        async with self.interaction(prompt, **attribution) as call:
             question = self._question(call, self._prompts[prompt], variables, str, chain)
             request = (question.messages, question.settings, ModelRequestParameters())
             async with self.model(question.chain).request_stream(*request) as raw:
                 yield self._chunks(raw, call)
 
-    def _question(self, call: Running, prompt: Prompt, variables: Mapping[str, object], *given: Any) -> Question:  # noqa: ANN401
+    def _question(
+        self,
+        call: ActiveInteraction,
+        prompt: Prompt,
+        variables: Mapping[str, object],
+        *given: Any,  # noqa: ANN401
+    ) -> Question:
         return Question(self._config(), self._candidates, self.ledger, call, prompt, variables, *given)
 
-    async def _chunks(self, raw: StreamedResponse, call: Running) -> AsyncIterator[str]:
+    async def _chunks(self, raw: StreamedResponse, call: ActiveInteraction) -> AsyncIterator[str]:
         cleaner, said = Cleaner(self._config().output.html), ""
         try:
             async for event in raw:
@@ -174,11 +180,10 @@ class Gateway:
 
     @asynccontextmanager
     async def interaction(
-        self, name: str, *, deadline: float | None = None, **who: Unpack[Who]
-    ) -> AsyncIterator[Running]:
+        self, name: str, *, deadline: float | None = None, **attribution: Unpack[Attribution]
+    ) -> AsyncIterator[ActiveInteraction]:
         """Hold everything that is asked inside to the caps of one interaction, and to a deadline in seconds."""
-        call = Running.start(self._config(), name, deadline, **who)
-        running.set(call)
+        call = ActiveInteraction.start(self._config(), name, deadline, **attribution)
         start = time.perf_counter()
         try:
             yield call
@@ -188,22 +193,20 @@ class Gateway:
             call.row.error = scrub(f"{type(error).__name__}: {error}")
             raise
         finally:
-            call.over = True
-            if running.get() is call:  # an agent's stream may be closed in another context
-                running.set(call.outer)
+            call.end()
             call.row.latency_ms = round((time.perf_counter() - start) * 1000, 3)
             log.info("llm interaction", **told(call.row))
             await surely(self._record(call))
 
     @asynccontextmanager
-    async def _join(self) -> AsyncIterator[Running]:
-        if (call := under_way()) is not None:
+    async def _join(self) -> AsyncIterator[ActiveInteraction]:
+        if (call := find_interaction()) is not None:
             yield call
         else:
             async with self.interaction("") as call:
                 yield call
 
-    async def _record(self, call: Running) -> None:
+    async def _record(self, call: ActiveInteraction) -> None:
         try:
             await self.ledger.record(call.row, call.answer)
         except LedgerError as error:

@@ -16,7 +16,7 @@ from ai_base.llm.candidates.guard import Guard
 from ai_base.llm.configuration.config import Config
 from ai_base.llm.configuration.prompts import Prompt
 from ai_base.llm.gateway.answers import Answer, Source, name_of, parameters, question_key, read_text, write_text
-from ai_base.llm.interaction import Running
+from ai_base.llm.interaction import ActiveInteraction
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Escalation, new_id, now
 from ai_base.llm.money import dollars
@@ -42,7 +42,7 @@ class Question:
     config: Config
     candidates: Candidates
     ledger: Ledger
-    call: Running
+    call: ActiveInteraction
     prompt: Prompt
     variables: Mapping[str, object]
     output_type: type
