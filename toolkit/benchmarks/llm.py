@@ -110,7 +110,7 @@ def config(primary: str = "", **urls: str) -> dict[str, Any]:
     return {
         "chains": {"default": list(candidates)},
         "candidates": candidates,
-        "budgets": {},
+        "budgets": {"unlimited": True},
         "breaker": {"failures": 5, "pause": 0.5},
         "retry": {"attempts": 3, "base_delay": 0.001},
     }

@@ -30,7 +30,7 @@ def settings(**parts: Any) -> dict[str, Any]:
     whole: dict[str, Any] = {
         "candidates": {"main": {**candidate}, "backup": {**candidate}, "strong": {**candidate}},
         "chains": {"default": ["main", "backup"], "strong": ["strong"]},
-        "budgets": {},
+        "budgets": {"unlimited": True},
         "retry": {"attempts": 2, "base_delay": 0.001, "max_delay": 0.5, "deadline": 10},
     }
     for name, part in parts.items():

@@ -138,16 +138,21 @@ async def test_one_line_is_logged_for_each(open_gateway: Any) -> None:
 async def test_concurrent_calls_never_pass_a_cap(open_gateway: Any, database_url: str) -> None:
     """A thousand calls at once against a cap of one dollar."""
     cost = 200 * 1_000 + 1000 * 2_000  # nanodollars; nearly all that each may cost
-    model = RuleModel({".*": Step("x", usage=RequestUsage(input_tokens=200, output_tokens=1000), delay=0.001)})
-    limits = {"overall": {"day": "1"}}
-    patient = {"deadline": 60}  # a slow machine may take its time
-    async with open_gateway(main=model, budgets=limits, retry=patient, database_url=database_url) as gateway:
+    model = RuleModel({".*": Step("x", usage=RequestUsage(input_tokens=200, output_tokens=1000))})
+    settings = {
+        "budgets": {"overall": {"day": "1"}},
+        "candidates": {"main": {"timeout": 600}},  # long enough for any machine
+        "retry": {"deadline": 600},
+        "cache": {"stale": 0},
+    }
+    async with open_gateway(main=model, database_url=database_url, **settings) as gateway:
         outcomes = await asyncio.gather(*(gateway.ask(*ASK) for _ in range(1000)), return_exceptions=True)
         [row] = await gateway.ledger.spend("day")
         assert await differences(gateway.ledger) == []
 
     answers = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
     assert {type(outcome) for outcome in outcomes if isinstance(outcome, BaseException)} == {BudgetExceededError}
+    assert row.calls == len(answers)
     assert row.cost == len(answers) * cost == sum(answer.cost for answer in answers) * 10**9
     assert 10**9 - 2 * cost < row.cost <= 10**9
 
@@ -517,7 +522,7 @@ async def test_an_edit_of_configuration_or_prompt_is_used_by_the_next_call(open_
 
 async def test_an_agents_model_follows_the_configuration_too(open_gateway: Any, prompts: Path) -> None:
     file = prompts.parent / "llm.toml"
-    text = "[candidates.a]\nmodel='offline:'\n[candidates.b]\nmodel='offline:'\n[chains]\ndefault=['a']\n[budgets]\n"
+    text = "[candidates.a]\nmodel='offline:'\n[candidates.b]\nmodel='offline:'\n[chains]\ndefault=['a']\n[budgets]\nunlimited=true\n"
     file.write_text(text, encoding="utf-8")
     models = {"a": RuleModel({".*": answered("from a")}), "b": RuleModel({".*": answered("from b")})}
     async with open_gateway(config=file, **models) as gateway:
@@ -825,7 +830,7 @@ async def test_a_request_outside_of_any_interaction_is_one(open_gateway: Any) ->
 
 def test_code_that_does_not_await_can_ask(prompts: Path, database: str, look: Any) -> None:
     candidate = {"model": "openai-chat:x", "price": {"input": "1", "output": "2"}}
-    config = {"candidates": {"main": candidate}, "chains": {"default": ["main"]}, "budgets": {}}
+    config = {"candidates": {"main": candidate}, "chains": {"default": ["main"]}, "budgets": {"unlimited": True}}
     model = ScriptedModel(answered("x"))
 
     async def inside_a_running_loop() -> str:
@@ -1044,7 +1049,7 @@ async def test_an_empty_answer_of_a_person_is_none(open_gateway: Any) -> None:
 
 async def test_a_stronger_chain_that_is_gone_costs_no_answer(open_gateway: Any, prompts: Path) -> None:
     file = prompts.parent / "llm.toml"
-    text = "[candidates.a]\nmodel='offline:'\n[chains]\ndefault=['a']\n[budgets]\n"
+    text = "[candidates.a]\nmodel='offline:'\n[chains]\ndefault=['a']\n[budgets]\nunlimited=true\n"
 
     def edit(_: object) -> str:
         file.write_text(text, encoding="utf-8")

@@ -21,7 +21,7 @@ from ai_base.llm.ledger.ledger import Ledger
 CONFIG = {
     "candidates": {"main": {"model": "openai-chat:x", "price": {"input": "1", "output": "2"}}},
     "chains": {"default": ["main"]},
-    "budgets": {},
+    "budgets": {"unlimited": True},
 }
 
 

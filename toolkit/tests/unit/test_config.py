@@ -1,4 +1,4 @@
-"""The configuration is checked: what is wrong is named with its line, and the environment wins."""
+"""A configuration is validated: a mistake is named with its line or variable, and the environment has precedence."""
 
 import re
 from decimal import Decimal
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ai_base.llm.configuration.config import parse_config
+from ai_base.llm.configuration.parse import parse_config
 from ai_base.llm.errors import ConfigError
 
 ROOT = Path(__file__).parents[1] / "example"
@@ -35,12 +35,14 @@ def test_the_shipped_configuration_is_sound() -> None:
 def test_the_examples_in_the_shipped_configuration_are_sound() -> None:
     """Each commented candidate names a model whose price is known, or gives one."""
     lines = SHIPPED.replace('[candidates.main]\nmodel = "offline:"\n', "").splitlines()
-    uncommented = "\n".join(re.sub(r"^# (?=\[|\w+ = )", "", line) for line in lines)
+    uncommented = "\n".join(re.sub(r"^# (?=\[|\w+ = )", "", line) for line in lines).replace('"cheap"', '"strong"')
 
     config = parse_config(uncommented)
 
     assert sorted(config.candidates) == ["backup", "main", "own", "strong"]
     assert config.escalation.chain == "strong"
+    assert config.budgets.each_user.day == 2
+    assert not config.budgets.enforce
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,8 @@ def test_the_examples_in_the_shipped_configuration_are_sound() -> None:
         (("timeout = 20", "time_out = 20"), "llm.toml:3", "candidates.main.time_out: Extra inputs are not permitted"),
         (('["main"]', '["man"]'), "llm.toml:6", "no candidate is called man"),
         (('default = ["main"]', 'other = ["main"]'), "llm.toml:5", "one of them must be called default"),
+        (('overall = { day = "20" }', 'each_user = { day = "1" }'), "llm.toml:8", "budgets: `overall` has no cap"),
+        (("[budgets]", "[budgets]\nsoft_landing = {at=0.9, chain='x'}"), "llm.toml:9", "no chain is called x"),
         (('"20"', '"a lot"'), "llm.toml:9", "budgets.overall.day: Input should be a valid decimal"),
         (('"20"', '"-1"'), "llm.toml:9", "greater than or equal to 0"),
         (('"20"', '"inf"'), "llm.toml:9", "finite"),
@@ -99,13 +103,24 @@ def test_a_misspelt_table_in_a_variable_is_refused(monkeypatch: pytest.MonkeyPat
         parse_config(SOUND)
 
 
-def test_a_bad_value_in_a_variable_is_told_as_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LLM__BUDGETS__OVERALL__DAY", "much")
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("LLM__BUDGETS__OVERALL__DAY", "much"), ("LLM__BUDGETS__OVERALL", '{"day": "much"}'), ("LLM__BUDGET__DAY", "5")],
+)
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_mistake_in_a_variable_names_the_variable_and_where_it_is_set(
+    variable: str, value: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place == "environment":
+        monkeypatch.setenv(variable, value)
+    else:
+        monkeypatch.setenv("AI_BASE_ENV_FILE", str(tmp_path / ".env"))
+        (tmp_path / ".env").write_text(f"{variable}={value}\n", encoding="utf-8")
 
     with pytest.raises(ConfigError) as error:
         parse_config(SOUND, "llm.toml")
 
-    assert error.value.where == "LLM__BUDGETS__OVERALL__DAY"
+    assert error.value.where == (variable if place == "environment" else f"{variable} in {tmp_path / '.env'}")
 
 
 @pytest.mark.parametrize("line", ['api_key = "7f3c9a1b"', 'api_key_env = "7f3c9a1b"'])
@@ -116,9 +131,14 @@ def test_a_key_in_the_file_is_refused_and_not_shown(line: str) -> None:
     assert "7f3c" not in str(error.value)
 
 
-def test_a_file_that_was_cut_before_its_budgets_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"budgets: Field required\Z"):
-        parse_config(SOUND.partition("[budgets]")[0])
+def test_a_file_that_was_cut_off_before_its_caps_is_refused() -> None:
+    """A half-written file must not lift the caps; only a file that says so has none."""
+    lines = SOUND.splitlines(keepends=True)
+    for count in range(len(lines)):
+        with pytest.raises(ConfigError):
+            parse_config("".join(lines[:count]))
+
+    assert parse_config("".join(lines[:-1]) + "unlimited = true").budgets.overall.day is None
 
 
 def test_a_price_in_the_file_makes_an_unknown_model_usable() -> None:

@@ -120,7 +120,7 @@ async def guarded(url: str, account: Account, until: float, folder: Path) -> Non
     config: Mapping[str, Any] = {
         "candidates": {"main": candidate},
         "chains": {"default": ["main"]},
-        "budgets": {"interaction": {"calls": 8}, "cost_centers": {"batch": {"day": str(CAP)}}},
+        "budgets": {"unlimited": True, "interaction": {"calls": 8}, "cost_centers": {"batch": {"day": str(CAP)}}},
     }
     async with Gateway.open(config=config, prompts=folder, database_url=f"sqlite:///{folder}/ledger.db") as gateway:
         while time.monotonic() < until:

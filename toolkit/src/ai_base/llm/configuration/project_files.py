@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ai_base.llm.configuration.config import Config, parse_config
+from ai_base.llm.configuration.config import Config
+from ai_base.llm.configuration.parse import parse_config
 from ai_base.llm.configuration.prompts import Prompt, parse_prompt
 from ai_base.llm.errors import ConfigError
 from ai_base.llm.settings import LLMSettings

@@ -15,7 +15,8 @@ from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 
 from ai_base.llm.candidates.chain import Candidates, ChainModel
 from ai_base.llm.candidates.providers import http_client
-from ai_base.llm.configuration.config import Config, parse_config
+from ai_base.llm.configuration.config import Config
+from ai_base.llm.configuration.parse import parse_config
 from ai_base.llm.configuration.prompts import Prompt, Prompts
 from ai_base.llm.configuration.watched_file import Watched
 from ai_base.llm.errors import LedgerError, RefusedError
