@@ -26,7 +26,7 @@ new: ## Make a project: make new DEST=../my-app [DEFAULTS=1] [ANSWERS=answers.ym
 	@$(MAKE) render
 	@$(MAKE) -C "$(DEST)" init
 	@$(MAKE) -C "$(DEST)" validate-branch
-	@echo "Ready: cd $(DEST)"
+	@echo "Ready. Next: cd $(DEST) && git add --all && git commit --message 'feat: start'"
 
 .PHONY: init
 init: ## Turn this copy of the template ("Use this template") into your project [DEFAULTS=1] [ANSWERS=answers.yml]
@@ -58,6 +58,7 @@ finish-init:
 		&& git reset --quiet --hard \
 		&& rm "$$(git rev-parse --git-dir)/new-project"
 	@$(MAKE) init
+	@git add uv.lock && git -c commit.gpgsign=false commit --quiet --no-verify --amend --no-edit
 
 .PHONY: starter
 starter: ## Make a placeholder to publish as a GitHub template of your own: make starter DEST=../starter
@@ -65,9 +66,9 @@ starter: ## Make a placeholder to publish as a GitHub template of your own: make
 	@$(UV) --version >/dev/null 2>&1 || $(MAKE) install-uv
 	@$(MAKE) render DEFAULTS=1 DATA='--data "project_name=$(STARTER)" --data "placeholder=$(STARTER)"'
 	@git -C "$(DEST)" init --quiet --initial-branch=main && git -C "$(DEST)" add --all \
-		&& git -C "$(DEST)" commit --quiet --no-verify --message "feat: starter"
+		&& git -C "$(DEST)" -c commit.gpgsign=false commit --quiet --no-verify --message "feat: starter"
 	@echo "Publish $(DEST) and mark it as a template. Whoever uses it types, with uv, in a clone:"
-	@echo '  uvx copier update --vcs-ref :current: --defaults --data "project_name=My App" --data package_name=my_app'
+	@echo '  uvx copier update --vcs-ref :current: --defaults --data "project_name=My App" --data package_name=my_app --data "user_name=Ada Lovelace"'
 
 STARTER := AI Starter
 
@@ -85,9 +86,12 @@ render:
 install-uv:  # from the package index into ~/.local; outside this folder, whose .python-version may not be installed yet
 	@echo "Installing uv into ~/.local/bin"
 	@cd "$$HOME" && python3 -m pip install --quiet --disable-pip-version-check --target "$$HOME/.local/share/uv-for-make" --upgrade uv \
-		&& mkdir -p .local/bin && ln -sf ../share/uv-for-make/bin/uv .local/bin/uv \
-		&& echo "To type uv yourself, have ~/.local/bin in your PATH" \
+		&& mkdir -p .local/bin && ln -sf ../share/uv-for-make/bin/uv ../share/uv-for-make/bin/uvx .local/bin/ \
 		|| { echo "install-uv: this step needs python3 with pip, and the network. Or install uv yourself: https://docs.astral.sh/uv/" >&2; exit 1; }
+	@case ":$$PATH:" in *":$$HOME/.local/bin:"*) ;; *) echo "To type uv and uvx yourself:"; case "$$SHELL" in \
+		*/fish) echo "  fish_add_path ~/.local/bin" ;; \
+		*/zsh) echo "  echo 'export PATH=\"\$$HOME/.local/bin:\$$PATH\"' >> ~/.zshrc && exec zsh" ;; \
+		*) echo "  echo 'export PATH=\"\$$HOME/.local/bin:\$$PATH\"' >> ~/.bashrc && exec bash" ;; esac ;; esac
 
 # ---- Work on the template ----
 
@@ -126,13 +130,30 @@ test: .venv/bin/uv ## Render and parse everything, and work inside one default p
 test-all: .venv/bin/uv ## The same, and `make validate-branch` inside a handful of other projects, on a bare machine too
 	@$(TESTS)
 
+# Each Python has an environment of its own, so that switching costs nothing.
+PYTHONS := $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' toolkit/pyproject.toml)
+
+.PHONY: test-toolkit
+test-toolkit: .venv/bin/uv lint-toolkit ## Test the library where it stands, on every Python that is there
+	@for python in $(PYTHONS); do \
+		if $(UV) python find --no-project $$python >/dev/null 2>&1; then \
+			echo "toolkit, Python $$python" && $(TOOLKIT) --python $$python pytest --quiet --numprocesses 2 --dist worksteal || exit 1; \
+		else echo "toolkit, Python $$python: not on this machine, skipped"; fi; done
+
+.PHONY: lint-toolkit
+lint-toolkit: .venv/bin/uv
+	@python=$(firstword $(PYTHONS)); for check in "ruff format --check" "ruff check" "lint-imports --no-logo" mypy; do \
+		$(TOOLKIT) --python $$python $$check || exit 1; done
+
+TOOLKIT = cd toolkit && UV_PROJECT_ENVIRONMENT=.venv-$$python $(abspath $(UV)) run --quiet
+
 .PHONY: validate-branch
-validate-branch: lint type-check test-all ## Check everything, as CI does; changes nothing
+validate-branch: lint type-check test-toolkit test-all ## Check everything, as CI does; changes nothing
 
 .PHONY: benchmark
 benchmark: .venv/bin/uv ## Measure what the README claims, side by side
 	@$(RUN) python benchmarks/speed.py
-	@$(RUN) python benchmarks/llm.py
+	@cd toolkit && python=3.12 && $(TOOLKIT) python benchmarks/llm.py
 
 .PHONY: release
 release: .venv/bin/uv ## Release the template: make release VERSION=1.2.3
@@ -152,4 +173,4 @@ walk: .venv/bin/uv ## Record docs/walk.md again
 
 .PHONY: clean
 clean: ## Remove the environment and caches
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache uv.lock
+	@rm -rf .venv toolkit/.venv* .mypy_cache .pytest_cache .ruff_cache uv.lock

@@ -1,12 +1,12 @@
 """The example's logic, the 10 %: a ticket goes in, a triage comes out. Replace it with yours; it is never updated."""
 
-from .llm.answers import Answer
-from .llm.gateway import Gateway
+from ai_base.llm import Answer, Gateway
+
 from .triage import Triage
 
 
 async def triage_ticket(gateway: Gateway, ticket: str) -> Answer[Triage]:
-    """Ask where a ticket belongs; when no model can tell, a person shall look at it soon."""
+    """Ask where a ticket belongs; when no model can tell, a person should look at it soon."""
     return await gateway.ask(
         "triage",
         {"ticket": ticket},
