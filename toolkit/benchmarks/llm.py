@@ -1,7 +1,7 @@
 """What the gateway costs, and whether its limits hold: side by side with the bare SDK and litellm, in one run.
 
-Prints the table that the README shows. `PROJECT=path` measures a project that is there instead of a new one;
-`ONLY=cap` measures one thing. The providers are servers on this machine, each in a process of its own.
+Prints the table that the README shows. `ONLY=cap` measures one thing. The providers are servers on this machine, each
+in a process of its own.
 """
 
 import ast
@@ -22,26 +22,20 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from harness import environment, render, run, upstream  # noqa: E402
-
-CACHE = Path(tempfile.gettempdir(), "ai-base-template-benchmark")
-UV = ROOT / ".venv" / "bin" / "uv"
+SOURCE = Path(__file__).parents[1] / "src"
+CACHE = Path(tempfile.gettempdir(), "ai-base-benchmark")
 REPLY = {"text": "It belongs to billing.", "input_tokens": 100, "output_tokens": 950}
 PRICE = {"input": "1", "output": "2"}  # US dollars per million tokens
 COST = 2_000_000  # nanodollars of such a reply
 HEAVY = ("openai", "anthropic", "psycopg", "matplotlib", "opentelemetry.sdk")
-DOUBLES = ("audit", "testing", "faults", "loopback", "weekend", "offline")
 
 
 class Worker:
     """A process that runs `llm_worker.py`. Call it with a command; to have two at work, call them from threads."""
 
-    def __init__(self, python: Path, package: str, folder: Path) -> None:
-        variables = environment(BENCHMARK_KEY="none", LITELLM_LOCAL_MODEL_COST_MAP="True")
-        program: list[str | Path] = [python, Path(__file__).with_name("llm_worker.py"), package]
+    def __init__(self, python: Path, folder: Path) -> None:
+        variables = os.environ | {"BENCHMARK_KEY": "none", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        program = [python, Path(__file__).with_name("llm_worker.py")]
         self.process = subprocess.Popen(
             program, cwd=folder, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -72,18 +66,15 @@ class Worker:
 
 
 class Bench:
-    """A project, a folder to work in, and the table."""
+    """A folder to work in, and the table."""
 
-    def __init__(self, project: Path, folder: Path, stack: ExitStack) -> None:
-        self.project, self.folder, self.stack = project, folder, stack
-        self.python = project / ".venv" / "bin" / "python"
-        self.package = next(project.glob("src/*/llm")).parent.name
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder, self.stack = folder, stack
         self.missed: list[str] = []
 
     def worker(self, python: Path | None = None) -> Worker:
         """Start a process; it ends with its check."""
-        package = "" if python else self.package
-        return self.stack.enter_context(Worker(python or self.python, package, self.folder))
+        return self.stack.enter_context(Worker(python or Path(sys.executable), self.folder))
 
     def provider(self, **reply: object) -> tuple[str, Worker]:
         """Start a provider in a process of its own; its URL, and the process."""
@@ -133,8 +124,8 @@ def litellm(bench: Bench) -> Worker:
     """Start a worker with litellm, which needs another major version of the OpenAI SDK than the project."""
     python = CACHE / "litellm" / "bin" / "python"
     if not python.exists():
-        run(UV, "venv", "--quiet", "--python", bench.python, CACHE / "litellm", cwd=ROOT)
-    run(UV, "pip", "install", "--quiet", "--python", python, "litellm", cwd=ROOT)
+        subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, CACHE / "litellm"], check=True)
+    subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, "litellm"], check=True)
     return bench.worker(python)
 
 
@@ -310,7 +301,7 @@ def killed(bench: Bench) -> None:
     database, auditor = bench.ledger("killed"), bench.worker()
     wrong = lost = 0
     for number in range(20):
-        victim = Worker(bench.python, bench.package, bench.folder)
+        victim = Worker(Path(sys.executable), bench.folder)
         gateway(victim, "ask", config(main=url), database)
         before = server("count")
         victim.send("calls", name="ask", number=10**6, concurrency=200)
@@ -320,29 +311,29 @@ def killed(bench: Bench) -> None:
         victim.kill()
         auditor("reopen", database=database)
         time.sleep(0.1)  # what was sent before is still being read
-        tables = ("attempts", "attempts WHERE status = 'lost'", "unfinished")
+        tables = ("attempts", "attempts WHERE status = 'lost'", "reservations")
         query = "SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)
-        [[attempts, lost, unfinished]] = auditor("sql", database=database, query=query)
+        [[attempts, lost, open_]] = auditor("sql", database=database, query=query)
         joined = "attempts LEFT JOIN interactions ON interactions.id = interaction_id"
         query = f"SELECT count(*) FROM {joined} WHERE source IS NULL"
         [[orphans]] = auditor("sql", database=database, query=query)
         differs = auditor("check", database=database)
-        wrong += bool(unfinished or orphans or differs or server("count") > attempts)
+        wrong += bool(open_ or orphans or differs or server("count") > attempts)
     what = f"20 x kill -9 in 200 concurrent calls: ledgers with a gap / requests, {lost} cut off"
     bench.row(what, wrong, server("count"), "", "0", kept=not wrong and lost > 0)
 
 
 def importing(bench: Bench) -> None:
     """Importing the gateway against importing what it takes from pydantic-ai."""
-    names = borrowed(bench.project / "src" / bench.package, "llm/gateway.py")
+    names = borrowed()
     heavy = f"print(*({{*{HEAVY!r}}} & {{*sys.modules}}))"
-    ours = f"import sys, {bench.package}.llm.gateway; {heavy}"
+    ours = f"import sys, ai_base.llm.gateway.gateway; {heavy}"
     seconds: dict[str, list[float]] = {ours: [], "; ".join(sorted(names)): []}
     loaded = ""
     for _ in range(21):
         for program, column in seconds.items():
             start = time.perf_counter()
-            output = run(bench.python, "-c", program, cwd=bench.folder).stdout
+            output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
             column.append(time.perf_counter() - start)
             loaded += output.strip()
     mine, other = (statistics.median(column[1:]) for column in seconds.values())
@@ -352,17 +343,17 @@ def importing(bench: Bench) -> None:
     bench.row("imported with it: " + ", ".join(HEAVY), loaded or "none", "", "", "none", kept=not loaded)
 
 
-def borrowed(package: Path, module: str) -> set[str]:
-    """Collect the imports from pydantic-ai in a module's head, and in all that it imports of its own package."""
-    seen, left, found = set(), [package / module], set()
+def borrowed() -> set[str]:
+    """Collect the imports from pydantic-ai in the heads of the gateway's modules and of all that they import."""
+    seen, left, found = set[Path](), ["ai_base.llm.gateway.gateway"], set[str]()
     while left:
-        path = left.pop()
-        if path in seen or path.stem in DOUBLES:
+        path = SOURCE / (left.pop().replace(".", "/") + ".py")
+        if path in seen or not path.exists():
             continue
         seen.add(path)
         for node in ast.parse(path.read_text("utf-8")).body:
-            if isinstance(node, ast.ImportFrom) and node.level:
-                left.append((path.parents[node.level - 1] / (node.module or "__init__")).with_suffix(".py"))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ai_base"):
+                left += [node.module or "", *(f"{node.module}.{name.name}" for name in node.names)]
             elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pydantic_ai"):
                 found.add(ast.unparse(node))
     return found
@@ -378,15 +369,11 @@ def main() -> None:
         sys.exit(f"ONLY is one of: {', '.join(checks)}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        project = Path(os.environ.get("PROJECT") or folder / "my-app").resolve()
-        if not os.environ.get("PROJECT"):
-            render(upstream(folder / "template"), project, capabilities=["llm"])
-            run("make", "init", cwd=project)
         print("| what | ours | other | ratio | target |\n|---|---|---|---|---|", flush=True)
         missed = []
         for check in [checks[only]] if only else checks.values():
             with ExitStack() as stack:
-                bench = Bench(project, Path(tempfile.mkdtemp(dir=folder)), stack)
+                bench = Bench(Path(tempfile.mkdtemp(dir=folder)), stack)
                 check(bench)
             missed += bench.missed
     sys.exit("\n".join(missed) or 0)

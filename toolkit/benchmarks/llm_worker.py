@@ -1,4 +1,4 @@
-"""One process of benchmarks/llm.py, in a project's environment or in litellm's.
+"""One process of benchmarks/llm.py, in the library's environment or in litellm's.
 
 Reads a command a line as JSON from standard input, and answers each with a line of JSON: its result, or its error.
 """
@@ -24,17 +24,17 @@ SCALE = 1000
 
 
 class Commands:
-    """Every public method is a command. `package` is the project's own; litellm's environment has none."""
+    """Every public method is a command. litellm's environment lacks `ai_base`, so it is imported when needed."""
 
-    def __init__(self, package: str, stack: AsyncExitStack) -> None:
-        self._package, self._stack = package, stack
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
         self._asks: dict[str, Callable[[], Awaitable[object]]] = {}
         self._ledgers: dict[str, Any] = {}
         self._provider: Any = None
 
     async def serve(self, **reply: object) -> str:
         """Start a provider on this machine that always answers so; returns its URL."""
-        loopback = self._load("llm.loopback")
+        loopback = importlib.import_module("ai_base.testing.loopback")
         self._provider = self._stack.enter_context(loopback.LoopbackProvider(loopback.Reply(**reply)))
         return str(self._provider.url)
 
@@ -54,10 +54,12 @@ class Commands:
         folder.mkdir(exist_ok=True)
         (folder / "plain.md").write_text(PROMPT, encoding="utf-8")
         Path(f"{name}.toml").write_text(config, encoding="utf-8")
-        opened = self._load("llm.gateway").Gateway.open(config=f"{name}.toml", prompts=folder, database_url=database)
+        opened = importlib.import_module("ai_base.llm").Gateway.open(
+            config=f"{name}.toml", prompts=folder, database_url=database
+        )
         gateway = await self._stack.enter_async_context(opened)
         log = self._stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
-        self._load("logging").configure_logging("INFO", "json", log)
+        importlib.import_module("ai_base.logging").configure_logging("INFO", "json", log)
         self._asks[name] = lambda: gateway.ask("plain", {"question": QUESTION})
 
     async def litellm(self, name: str, url: str, *, router: bool) -> None:
@@ -109,7 +111,9 @@ class Commands:
 
     async def check(self, database: str) -> list[str]:
         """Compare the counters with the rows behind them."""
-        differences: list[str] = await self._load("llm.audit").differences(await self._ledger(database))
+        differences: list[str] = await importlib.import_module("ai_base.llm.ledger.audit").differences(
+            await self._ledger(database)
+        )
         return differences
 
     async def spend(self, database: str) -> float:
@@ -153,12 +157,9 @@ class Commands:
 
     async def _ledger(self, database: str) -> Any:  # noqa: ANN401 - of the project
         if database not in self._ledgers:
-            self._ledgers[database] = await self._load("llm.ledger").Ledger.open(database)
+            self._ledgers[database] = await importlib.import_module("ai_base.llm.ledger.ledger").Ledger.open(database)
             self._stack.push_async_callback(self._ledgers[database].close)
         return self._ledgers[database]
-
-    def _load(self, module: str) -> Any:  # noqa: ANN401
-        return importlib.import_module(f"{self._package}.{module}")
 
 
 async def main() -> None:
@@ -166,7 +167,7 @@ async def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not be taken for a reply
     async with AsyncExitStack() as stack:
-        commands = Commands(sys.argv[1], stack)
+        commands = Commands(stack)
         for line in iter(sys.stdin.readline, ""):
             command, arguments = json.loads(line)
             try:
