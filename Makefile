@@ -130,22 +130,22 @@ test: .venv/bin/uv ## Render and parse everything, and work inside one default p
 test-all: .venv/bin/uv ## The same, and `make validate-branch` inside a handful of other projects, on a bare machine too
 	@$(TESTS)
 
-# Each Python has an environment of its own, so that switching costs nothing.
+# Each Python has an environment of its own, so that switching costs nothing. (PYENV_VERSION: pyenv hides the others.)
 PYTHONS := $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' toolkit/pyproject.toml)
+TOOLKIT = cd toolkit && UV_PROJECT_ENVIRONMENT=.venv-$$version $(abspath $(UV)) run --quiet --python "$$python"
+FIND_PYTHON = python=$$(PYENV_VERSION=$$version $(UV) python find --no-project $$version 2>/dev/null)
 
 .PHONY: test-toolkit
 test-toolkit: .venv/bin/uv lint-toolkit ## Test the library where it stands, on every Python that is there
-	@for python in $(PYTHONS); do \
-		if $(UV) python find --no-project $$python >/dev/null 2>&1; then \
-			echo "toolkit, Python $$python" && $(TOOLKIT) --python $$python pytest --quiet --numprocesses 2 --dist worksteal || exit 1; \
-		else echo "toolkit, Python $$python: not on this machine, skipped"; fi; done
+	@for version in $(PYTHONS); do \
+		if $(FIND_PYTHON); then \
+			echo "toolkit, Python $$version" && ($(TOOLKIT) pytest --quiet --numprocesses 2 --dist worksteal) || exit 1; \
+		else echo "toolkit, Python $$version: not on this machine, skipped"; fi; done
 
 .PHONY: lint-toolkit
 lint-toolkit: .venv/bin/uv
-	@python=$(firstword $(PYTHONS)); for check in "ruff format --check" "ruff check" "lint-imports --no-logo" mypy; do \
-		$(TOOLKIT) --python $$python $$check || exit 1; done
-
-TOOLKIT = cd toolkit && UV_PROJECT_ENVIRONMENT=.venv-$$python $(abspath $(UV)) run --quiet
+	@version=$(firstword $(PYTHONS)); $(FIND_PYTHON) || python=$$version; \
+		for check in "ruff format --check" "ruff check" "lint-imports --no-logo" mypy; do ($(TOOLKIT) $$check) || exit 1; done
 
 .PHONY: validate-branch
 validate-branch: lint type-check test-toolkit test-all ## Check everything, as CI does; changes nothing
@@ -153,7 +153,7 @@ validate-branch: lint type-check test-toolkit test-all ## Check everything, as C
 .PHONY: benchmark
 benchmark: .venv/bin/uv ## Measure what the README claims, side by side
 	@$(RUN) python benchmarks/speed.py
-	@cd toolkit && python=3.12 && $(TOOLKIT) python benchmarks/llm.py
+	@version=$(firstword $(PYTHONS)); $(FIND_PYTHON) || python=$$version; $(TOOLKIT) python benchmarks/llm.py
 
 .PHONY: release
 release: .venv/bin/uv ## Release the template: make release VERSION=1.2.3
