@@ -55,7 +55,11 @@ async def test_an_answer_that_cannot_be_settled_is_not_given(open_gateway: Any, 
 
 
 async def test_an_unreachable_database_is_an_error_at_start(prompts: Any) -> None:
-    config = {"candidates": {"main": {"model": "offline:"}}, "chains": {"default": ["main"]}, "budgets": {"unlimited": True}}
+    config = {
+        "candidates": {"main": {"model": "offline:"}},
+        "chains": {"default": ["main"]},
+        "budgets": {"unlimited": True},
+    }
     with pytest.raises(LedgerError):
         async with Gateway.open(config=config, prompts=prompts, database_url=f"sqlite:///{prompts}/plain.md/x.db"):
             pytest.fail("it opened")

@@ -30,7 +30,11 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackProvider]:
 def only(provider: LoopbackProvider, **candidate: Any) -> dict[str, Any]:
     """Settings for one candidate at the provider, which is asked twice."""
     where = {"base_url": provider.url, "api_key_env": "PROVIDER_KEY"}
-    return {"candidates": {"main": {**where, **candidate}}, "chains": {"default": ["main"]}, "budgets": {"unlimited": True}}
+    return {
+        "candidates": {"main": {**where, **candidate}},
+        "chains": {"default": ["main"]},
+        "budgets": {"unlimited": True},
+    }
 
 
 async def test_an_answer_and_its_price_come_from_the_providers_report(open_gateway: Any, provider: Any) -> None:

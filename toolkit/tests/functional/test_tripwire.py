@@ -8,7 +8,12 @@ CARELESS = """
 from ai_base.llm.gateway.gateway import Gateway
 
 MODEL = {"model": "openai-chat:x", "base_url": "http://192.0.2.1/v1", "price": {"input": "1", "output": "1"}}
-CONFIG = {"candidates": {"main": MODEL}, "chains": {"default": ["main"]}, "budgets": {"unlimited": True}, "retry": {"attempts": 1}}
+CONFIG = {
+    "candidates": {"main": MODEL},
+    "chains": {"default": ["main"]},
+    "budgets": {"unlimited": True},
+    "retry": {"attempts": 1},
+}
 
 
 async def test_careless(tmp_path, monkeypatch):

@@ -126,9 +126,10 @@ def answer_escalation(
     async def check_and_answer(ledger: Ledger) -> None:
         for asked in await ledger.escalations():
             if asked.id == escalation_id:
-                from ai_base.llm.gateway.answers import read_text, type_named  # noqa: PLC0415 - as above
+                from ai_base.llm.configuration.config import Output  # noqa: PLC0415 - as above
+                from ai_base.llm.gateway.output import read_text, type_named  # noqa: PLC0415 - as above
 
-                read_text(answer, type_named(asked.output_type), "keep")
+                read_text(answer, type_named(asked.output_type), Output(html="keep"))
         await ledger.answer(escalation_id, answer, by)
 
     _of_ledger(check_and_answer)

@@ -1,4 +1,4 @@
-"""Every refusal and failure of this package: one hierarchy, and each carries its numbers."""
+"""The errors of AI calls: one hierarchy. An error that is about a limit carries the numbers as attributes."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -7,11 +7,11 @@ from ai_base.errors import AIBaseError
 
 
 class LLMError(AIBaseError):
-    """Anything that an AI call can end in, other than an answer."""
+    """Base class: an AI call ended without an answer."""
 
 
 class ConfigError(LLMError):
-    """`config/llm.toml`, a prompt file or an environment variable holds what cannot be used."""
+    """The configuration, a prompt file or an environment variable is invalid."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where}: {reason}")
@@ -19,23 +19,27 @@ class ConfigError(LLMError):
 
 
 class PromptVariableError(LLMError):
-    """A prompt was given too few variables, or too many."""
+    """A prompt was called with missing or unexpected variables."""
 
     def __init__(self, prompt: str, missing: Sequence[str], unexpected: Sequence[str]) -> None:
-        told = {"missing": missing, "unexpected": unexpected}
-        super().__init__(f"prompt {prompt!r}: " + "; ".join(f"{k}: {', '.join(v)}" for k, v in told.items() if v))
+        problems = []
+        if missing:
+            problems.append(f"missing: {', '.join(missing)}")
+        if unexpected:
+            problems.append(f"unexpected: {', '.join(unexpected)}")
+        super().__init__(f"prompt {prompt!r}: {'; '.join(problems)}")
         self.prompt, self.missing, self.unexpected = prompt, missing, unexpected
 
 
-# ---- Refused: not a cent was spent ----
+# ---- Refused: the call was not made, nothing was spent ----
 
 
 class RefusedError(LLMError):
-    """A limit of ours would have been passed."""
+    """The call would exceed a configured limit. It was not made."""
 
 
 class BudgetExceededError(RefusedError):
-    """A cap would have been passed. All amounts in US dollars."""
+    """The call could exceed a cap. All amounts in US dollars."""
 
     def __init__(self, scope: str, cap: Decimal, spent: Decimal, held: Decimal, asked: Decimal) -> None:
         super().__init__(
@@ -45,7 +49,7 @@ class BudgetExceededError(RefusedError):
 
 
 class CallLimitError(RefusedError):
-    """An interaction has made all the calls that it may."""
+    """The interaction has made as many calls as it may."""
 
     def __init__(self, limit: int, made: int) -> None:
         super().__init__(f"this interaction has made {made} calls of {limit}")
@@ -53,7 +57,7 @@ class CallLimitError(RefusedError):
 
 
 class UnpricedModelError(RefusedError):
-    """What a call would cost at most is not known."""
+    """There is no upper bound for the cost of the call."""
 
     def __init__(self, model: str, reason: str = "its price is not known; set `price` in config/llm.toml") -> None:
         super().__init__(f"model {model!r}: {reason}")
@@ -68,15 +72,15 @@ class InputTooLargeError(RefusedError):
         self.limit, self.got = limit, got
 
 
-# ---- Unavailable: another candidate, or another time, may do ----
+# ---- Unavailable: another candidate may answer, or the same one later ----
 
 
 class UnavailableError(LLMError):
-    """One candidate cannot answer now."""
+    """A candidate cannot answer now."""
 
 
 class CircuitOpenError(UnavailableError):
-    """A candidate failed too often, or is misconfigured, and is left alone for a while."""
+    """The candidate failed too often, or is misconfigured, and is skipped for a while."""
 
     def __init__(self, candidate: str, state: str, retry_in: float) -> None:
         super().__init__(f"{candidate}: circuit {state}, next probe in {retry_in:.1f} s")
@@ -84,7 +88,7 @@ class CircuitOpenError(UnavailableError):
 
 
 class QueueFullError(UnavailableError):
-    """Too many callers wait for a candidate, or the wait would pass the deadline."""
+    """Too many callers wait for the candidate, or the wait would be too long."""
 
     def __init__(self, candidate: str, reason: str, limit: float, got: float) -> None:
         super().__init__(f"{candidate}: {reason} ({got:.1f} of {limit:.1f})")
@@ -92,9 +96,9 @@ class QueueFullError(UnavailableError):
 
 
 class AttemptFailedError(UnavailableError):
-    """A candidate failed; `__cause__` is the client library's error.
+    """An attempt failed; `__cause__` is the client library's error.
 
-    `transient` tells whether trying again can help, `retry_after` (seconds) what the provider asked for.
+    `transient` is whether a retry can help, `retry_after` the wait (seconds) that the provider asked for.
     """
 
     def __init__(self, candidate: str, reason: str, *, transient: bool, retry_after: float | None = None) -> None:
@@ -103,7 +107,7 @@ class AttemptFailedError(UnavailableError):
 
 
 class AllCandidatesFailedError(LLMError):
-    """No candidate of a chain gave a usable answer; `errors` tells why, in order."""
+    """No candidate of the chain gave a usable answer; `errors` holds the reasons, in order."""
 
     def __init__(self, chain: str, errors: Sequence[Exception]) -> None:
         super().__init__(f"chain {chain!r}: " + "; ".join(f"{type(error).__name__}: {error}" for error in errors))
@@ -111,7 +115,7 @@ class AllCandidatesFailedError(LLMError):
 
 
 class DeadlineExceededError(LLMError):
-    """An interaction took longer than it may, in seconds."""
+    """The interaction reached its deadline (seconds)."""
 
     def __init__(self, deadline: float) -> None:
         super().__init__(f"no answer within {deadline:g} s")
@@ -119,19 +123,30 @@ class DeadlineExceededError(LLMError):
 
 
 class RejectedRequestError(LLMError):
-    """The provider refuses this request itself (400, 422): it would be as broken anywhere else."""
+    """The provider refuses the request itself (such as 400 or 422); another provider would refuse it as well."""
 
 
 class InvalidOutputError(LLMError):
-    """The answer does not fit its type, not even after the repair."""
+    """The reply does not fit the output type."""
 
     def __init__(self, reason: str, response: str) -> None:
         super().__init__(f"invalid output: {reason}")
         self.reason, self.response = reason, response
 
 
+class TruncatedOutputError(InvalidOutputError):
+    """The reply was cut off: at the output limit, or because the stream broke off."""
+
+    def __init__(
+        self, response: str, reason: str = "it was cut off at the output limit; raise max_output_tokens"
+    ) -> None:
+        super().__init__(reason, response)
+
+
 class AwaitingHumanError(LLMError):
-    """No model could answer; the question waits for a person. Ask again later."""
+    """No model could answer; the question waits for a person. Ask it again later."""
+
+    exit_code = 4
 
     def __init__(self, escalation_id: str) -> None:
         super().__init__(f"escalation {escalation_id} waits for a person's answer")
@@ -142,11 +157,11 @@ class AwaitingHumanError(LLMError):
 
 
 class LedgerError(LLMError):
-    """The ledger cannot be used, so nothing may be spent."""
+    """The ledger cannot be used; without it no money is spent."""
 
 
 class LedgerSchemaError(LedgerError):
-    """The database was made by another version."""
+    """The database was made by a newer version."""
 
     def __init__(self, found: int, expected: int) -> None:
         super().__init__(f"the ledger has schema {found}, this version needs {expected}: update the application")

@@ -1,17 +1,15 @@
-"""The one front door for every AI call."""
+"""The front door for every AI call."""
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-import structlog
 import typing_extensions
 from anyio.from_thread import start_blocking_portal
-from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.messages import MultiModalContent
+from pydantic_ai.models import Model
 
 from ai_base.llm.candidates.chain import Candidates, ChainModel
 from ai_base.llm.candidates.providers import http_client
@@ -19,28 +17,29 @@ from ai_base.llm.configuration.config import Config
 from ai_base.llm.configuration.parse import parse_config
 from ai_base.llm.configuration.prompts import Prompt, Prompts
 from ai_base.llm.configuration.watched_file import Watched
-from ai_base.llm.errors import LedgerError, RefusedError
-from ai_base.llm.gateway.answers import Answer, type_named
-from ai_base.llm.gateway.question import Question
-from ai_base.llm.interaction import ActiveInteraction, Attribution, find_interaction
-from ai_base.llm.ledger.database import surely
+from ai_base.llm.gateway.agent_model import AgentModel
+from ai_base.llm.gateway.answering import Answering
+from ai_base.llm.gateway.answers import Answer, cache_key
+from ai_base.llm.gateway.batch import AnswerFile, Batch, BatchItem, Progress, Variables
+from ai_base.llm.gateway.interactions import Interactions
+from ai_base.llm.gateway.output import parameters, type_named
+from ai_base.llm.gateway.question import Question, render
+from ai_base.llm.gateway.streaming import stream_object, stream_text
+from ai_base.llm.interaction import ActiveInteraction, Attribution
 from ai_base.llm.ledger.ledger import Ledger
-from ai_base.llm.ledger.records import Interaction, told
+from ai_base.llm.ledger.records import Interaction
 from ai_base.llm.settings import LLMSettings
 from ai_base.settings import load_settings
-from ai_base.text.clean import Cleaner
-from ai_base.text.scrub import scrub
 
-log = structlog.get_logger(__name__)
-
-T = typing_extensions.TypeVar("T", default=str)  # a default: news to `typing` of Python 3.12
+T = typing_extensions.TypeVar("T", default=str)  # `typing` has defaults from Python 3.13 on
 
 
 class Gateway:
-    """Asks models, within limits that hold. It belongs to the event loop in which it was opened."""
+    """Asks models within limits. It belongs to the event loop in which it was opened."""
 
     def __init__(self, config: Callable[[], Config], prompts: Prompts, ledger: Ledger, candidates: Candidates) -> None:
         self._config, self._prompts, self.ledger, self._candidates = config, prompts, ledger, candidates
+        self._interactions = Interactions(config, ledger)
 
     @classmethod
     @asynccontextmanager
@@ -52,14 +51,14 @@ class Gateway:
         database_url: str | None = None,
         models: Mapping[str, Model] | None = None,
     ) -> AsyncIterator[Self]:
-        """Open the ledger and make ready every candidate, so that the first call waits for nothing.
+        """Open the ledger and build every candidate, so that the first call waits for nothing.
 
         What is not given comes from the project's settings (see `LLMSettings`): the environment, then `.env`.
-        `config` is a file, watched for edits, or the content of one. `models` replaces candidates by doubles.
+        `config` is a file, which is read again after an edit, or a mapping. `models` replaces candidates by doubles.
 
         Raises:
-            ConfigError: The configuration was never sound.
-            LedgerError: The database is out of reach, or of another version.
+            ConfigError: The configuration is invalid.
+            LedgerError: The database cannot be reached, or was made by a newer version.
         """
         settings = load_settings(LLMSettings)
         config = settings.config_file if config is None else config
@@ -83,134 +82,147 @@ class Gateway:
     @classmethod
     @contextmanager
     def open_blocking(cls, **options: Any) -> Iterator[Callable[..., Answer[Any]]]:  # noqa: ANN401 - as `open` has them
-        """Yield an `ask` for code that does not await, such as a script; a thread of its own awaits."""
+        """Yield an `ask` for code that does not await; it may be called from any thread."""
         with start_blocking_portal() as portal, portal.wrap_async_context_manager(cls.open(**options)) as gateway:
             yield lambda *args, **kwargs: portal.call(partial(gateway.ask, *args, **kwargs))
 
-    async def ask(  # noqa: D417, PLR0913 - the names tell the rest
+    # ---- One question ----
+
+    async def ask(  # noqa: PLR0913
         self,
         prompt: str,
         variables: Mapping[str, object],
         *,
         output_type: type[T] = str,  # type: ignore[assignment]  # the default of T
+        attachments: Sequence[MultiModalContent] = (),
         chain: str = "",
         confidence: Callable[[T], float] | None = None,
         fallback: Callable[[], T] | None = None,
         human: bool = False,
         **attribution: Unpack[Attribution],
     ) -> Answer[T]:
-        """Fill in a prompt, ask its chain, and return an answer that is validated and clean.
+        """Render a prompt, ask its chain, and return a validated and cleaned answer.
 
         Args:
-            output_type: A Pydantic model, or `str`.
-            chain: Whom to ask, if not the prompt's own chain.
-            confidence: How sure the output is, 0 to 1; by default its field `confidence`, if it has one.
-            fallback: Makes a simple answer when no model can give one.
-            human: Whether the question may wait for a person when nobody else can answer.
+            prompt: Name of the prompt file, without `.md`.
+            variables: The prompt's variables.
+            output_type: `str`, a Pydantic model, or any type that Pydantic validates, such as `list[int]`.
+            attachments: Pictures and files: pydantic-ai's `BinaryContent(data, media_type=...)`, `ImageUrl(url)`, ...
+                The candidate needs a known context window, which bounds their cost.
+            chain: The chain to ask instead of the prompt's own.
+            confidence: Returns how sure an output is, 0 to 1. Default: the output's field `confidence`, if it has one.
+            fallback: Returns a simple answer if no model gives one.
+            human: Whether the question may wait for a person if nothing else gives an answer.
             attribution: `cost_center` and `user`; by default those of the `attributed_to` or interaction around it.
 
         Raises:
-            RefusedError: A limit of ours would be passed; nothing was spent on it.
-            AllCandidatesFailedError: No candidate gave a usable answer, and there is no other way to one.
+            RefusedError: The call would exceed a limit. It was not made.
+            AllCandidatesFailedError: No candidate gave a usable answer, and nothing else did.
             AwaitingHumanError: The question waits for a person.
-            LLMError: As `errors` lists them.
+            LLMError: See `errors` for the others.
         """
         async with self.interaction(prompt, **attribution) as call:
-            question = self._question(call, self._prompts[prompt], variables, output_type, chain, confidence)
-            return await question.answer(fallback, human=human)
+            question = self._question(self._prompts[prompt], variables, output_type, attachments, chain)
+            answering = Answering(self._config(), self._candidates, self.ledger, call, question, confidence)
+            return await answering.answer(fallback, human=human)
 
-    def model(self, chain: str = "default") -> Model:
-        """Return a chain as a model for an agent, under the same guards.
+    async def ask_many(  # noqa: PLR0913
+        self,
+        prompt: str,
+        questions: Iterable[Variables],
+        *,
+        output_type: type[T] = str,  # type: ignore[assignment]  # the default of T
+        concurrency: int = 10,
+        resume: str | Path | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        **options: Any,  # noqa: ANN401 - as `ask` has them
+    ) -> AsyncIterator[BatchItem[T]]:
+        """Ask a prompt with many sets of variables; yield answers and errors in the order of the questions.
 
-        Wrap a run in `interaction()`, so that all its calls count as one interaction.
+        Args:
+            prompt: Name of the prompt file.
+            questions: Sets of variables; an iterator is read only as fast as questions are answered.
+            output_type: As in `ask`.
+            concurrency: Questions asked at a time.
+            resume: A file to which every answer is appended. A later call with the same file asks only the questions
+                that are not in it. It holds answers as they are, unlike the ledger, which scrubs them.
+            on_progress: Called after each question.
+            options: Further options of `ask`.
         """
-        return ChainModel(self._candidates, chain, self._join)
+        chain, file = options.get("chain", ""), None
+        if resume is not None:
+            file = AnswerFile(Path(resume), output_type, self._config().output)
+
+        def key_of(variables: Variables) -> str:
+            return self._key(self._question(self._prompts[prompt], variables, output_type, (), chain))
+
+        async def ask(variables: Variables) -> Answer[T]:
+            return await self.ask(prompt, variables, output_type=output_type, **options)
+
+        async with aclosing(Batch(ask, questions, concurrency, file, key_of, on_progress).run()) as items:
+            async for item in items:
+                yield item
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        prompt: str,
+        variables: Mapping[str, object],
+        *,
+        output_type: Any = str,  # noqa: ANN401 - any type form
+        attachments: Sequence[MultiModalContent] = (),
+        chain: str = "",
+        **attribution: Unpack[Attribution],
+    ) -> AsyncIterator[AsyncIterator[Any]]:
+        """Ask for a stream: of text, cleaned, or of an object as far as it has come, at last the validated output.
+
+        Raises as `ask`. A candidate that fails after the stream has begun is not replaced by the next one.
+        """
+        async with self.interaction(prompt, **attribution) as call:
+            question = self._question(self._prompts[prompt], variables, output_type, attachments, chain)
+            answering = Answering(self._config(), self._candidates, self.ledger, call, question)
+            params = parameters(self._candidates.chain(question.chain)[0], output_type)
+            model = ChainModel(self._candidates, question.chain, self._interactions.join)
+            async with model.request_stream(question.messages, question.settings, params) as raw:
+                if output_type is str:
+                    yield stream_text(raw, call, answering.config.output)
+                else:
+                    yield stream_object(raw, call, output_type, answering.config.output)
 
     async def replay(self, interaction_id: str) -> tuple[Interaction, Answer[Any]]:
-        """Ask again what an interaction asked (scrubbed, as the ledger has it), of the chain as it is now.
+        """Ask again what an interaction asked (scrubbed, as recorded), with the current configuration.
 
-        Returns what was recorded, and the new answer. Raises as `ask`; LedgerError where there is no such interaction.
+        Returns the record and the new answer. Raises as `ask`; LedgerError if there is no such interaction.
         """
         recorded, _ = await self.ledger.interaction(interaction_id)
         prompt, variables = self._prompts[recorded.prompt].recorded(), {"recorded": recorded.request}
         async with self.interaction(recorded.prompt, cost_center=recorded.cost_center, user=recorded.user) as call:
-            question = self._question(call, prompt, variables, type_named(recorded.output_type), recorded.chain)
-            return recorded, await question.answer(None, human=False)
-
-    @asynccontextmanager
-    async def stream(
-        self, prompt: str, variables: Mapping[str, object], *, chain: str = "", **attribution: Unpack[Attribution]
-    ) -> AsyncIterator[AsyncIterator[str]]:
-        """Ask for text and yield it, cleaned, as it comes.
-
-        Raises as `ask`; a candidate that fails when text has come is not replaced by the next one.
-        """
-        async with self.interaction(prompt, **attribution) as call:
-            question = self._question(call, self._prompts[prompt], variables, str, chain)
-            request = (question.messages, question.settings, ModelRequestParameters())
-            async with self.model(question.chain).request_stream(*request) as raw:
-                yield self._chunks(raw, call)
+            question = self._question(prompt, variables, type_named(recorded.output_type), (), recorded.chain)
+            answering = Answering(self._config(), self._candidates, self.ledger, call, question)
+            return recorded, await answering.answer(None, human=False)
 
     def _question(
         self,
-        call: ActiveInteraction,
         prompt: Prompt,
         variables: Mapping[str, object],
-        *given: Any,  # noqa: ANN401
+        output_type: Any,  # noqa: ANN401
+        attachments: Sequence[MultiModalContent],
+        chain: str,
     ) -> Question:
-        return Question(self._config(), self._candidates, self.ledger, call, prompt, variables, *given)
+        text = render(prompt, variables, self._config().input)
+        return Question(prompt, text, attachments, output_type, chain or prompt.settings.chain)
 
-    async def _chunks(self, raw: StreamedResponse, call: ActiveInteraction) -> AsyncIterator[str]:
-        cleaner, said = Cleaner(self._config().output.html), ""
-        try:
-            async for event in raw:
-                delta = ""
-                if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
-                    delta = event.part.content
-                elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
-                    delta = event.delta.content_delta
-                call.remaining()
-                if text := cleaner.feed(delta):
-                    said += text
-                    yield text
-            if text := cleaner.close():
-                said += text
-                yield text
-        finally:
-            call.row.response, call.row.source, call.row.model = scrub(said), "model", raw.model_name
+    def _key(self, question: Question) -> str:
+        return cache_key(question, self._candidates.chain(question.chain))
 
-    @asynccontextmanager
-    async def interaction(
+    # ---- Agents, and interactions of several calls ----
+
+    def model(self, chain: str = "default") -> Model:
+        """Return a chain as a model for an agent. Each run is one interaction, with its caps and its own row."""
+        return AgentModel(self._candidates, chain, self._interactions.join, lambda: self._config().output.html)
+
+    def interaction(
         self, name: str, *, deadline: float | None = None, **attribution: Unpack[Attribution]
-    ) -> AsyncIterator[ActiveInteraction]:
+    ) -> AbstractAsyncContextManager[ActiveInteraction]:
         """Hold everything that is asked inside to the caps of one interaction, and to a deadline in seconds."""
-        call = ActiveInteraction.start(self._config(), name, deadline, **attribution)
-        start = time.perf_counter()
-        try:
-            yield call
-            call.row.status = "ok"
-        except BaseException as error:
-            call.row.status = "refused" if isinstance(error, RefusedError) and not call.row.cost else "failed"
-            call.row.error = scrub(f"{type(error).__name__}: {error}")
-            raise
-        finally:
-            call.end()
-            call.row.latency_ms = round((time.perf_counter() - start) * 1000, 3)
-            log.info("llm interaction", **told(call.row))
-            await surely(self._record(call))
-
-    @asynccontextmanager
-    async def _join(self) -> AsyncIterator[ActiveInteraction]:
-        if (call := find_interaction()) is not None:
-            yield call
-        else:
-            async with self.interaction("") as call:
-                yield call
-
-    async def _record(self, call: ActiveInteraction) -> None:
-        try:
-            await self.ledger.record(call.row, call.answer)
-        except LedgerError as error:
-            log.error("llm interaction not recorded", error=str(error), interaction=call.row.id)  # noqa: TRY400
-            if self._config().budgets.when_ledger_fails == "refuse" and call.row.status == "ok":
-                raise
+        return self._interactions.start(name, deadline=deadline, **attribution)

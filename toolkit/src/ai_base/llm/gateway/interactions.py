@@ -1,0 +1,72 @@
+"""Starts interactions, and records each with its outcome."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Unpack
+
+import structlog
+
+from ai_base.llm.configuration.config import Config
+from ai_base.llm.errors import LedgerError, LLMError, RefusedError
+from ai_base.llm.interaction import ActiveInteraction, Attribution, find_interaction
+from ai_base.llm.ledger.database import surely
+from ai_base.llm.ledger.ledger import Ledger
+from ai_base.llm.ledger.records import told
+from ai_base.text.scrub import scrub
+
+log = structlog.get_logger(__name__)
+
+
+class Interactions:
+    """The interactions of one gateway, in the event loop in which it was opened."""
+
+    def __init__(self, config: Callable[[], Config], ledger: Ledger) -> None:
+        self._config, self._ledger = config, ledger
+        self._loop = asyncio.get_running_loop()
+
+    @asynccontextmanager
+    async def start(
+        self, name: str, *, deadline: float | None = None, **attribution: Unpack[Attribution]
+    ) -> AsyncIterator[ActiveInteraction]:
+        """Start an interaction and make it the current one; record it at the end.
+
+        Raises:
+            LLMError: The gateway belongs to another event loop.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise LLMError(
+                "this gateway belongs to another event loop: open one in each thread, or use Gateway.open_blocking"
+            )
+        call = ActiveInteraction.start(self._config(), name, deadline, **attribution)
+        start = time.perf_counter()
+        try:
+            yield call
+            call.row.status = "ok"
+        except BaseException as error:
+            call.row.status = "refused" if isinstance(error, RefusedError) and not call.row.cost else "failed"
+            call.row.error = scrub(f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            call.end()
+            call.row.latency_ms = round((time.perf_counter() - start) * 1000, 3)
+            log.info("llm interaction", **told(call.row))
+            await surely(self._record(call))
+
+    @asynccontextmanager
+    async def join(self) -> AsyncIterator[ActiveInteraction]:
+        """Yield the current interaction; if there is none, start one, for an agent's run or a single request."""
+        if (call := find_interaction()) is not None:
+            yield call
+        else:
+            async with self.start("") as call:
+                yield call
+
+    async def _record(self, call: ActiveInteraction) -> None:
+        try:
+            await self._ledger.record(call.row, call.answer)
+        except LedgerError as error:
+            log.error("llm interaction not recorded", error=str(error), interaction=call.row.id)  # noqa: TRY400
+            if self._config().budgets.when_ledger_fails == "refuse" and call.row.status == "ok":
+                raise

@@ -1,0 +1,157 @@
+"""A call has an upper bound before it is made, and is charged for what the provider may have charged."""
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+from gateway_cases import ASK, Odd, answered, usage
+from pydantic_ai import Agent
+from pydantic_ai.messages import BinaryContent, InstructionPart, ModelRequest
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage
+
+from ai_base.llm.errors import (
+    UnpricedModelError,
+)
+from ai_base.llm.ledger.audit import differences
+from ai_base.testing.doubles import RuleModel, ScriptedModel, Step
+from ai_base.testing.faults import (
+    FaultyModel,
+    rate_limited,
+    refused,
+    reset,
+    server_error,
+    timed_out,
+)
+
+
+@pytest.mark.parametrize("fault", [timed_out(), reset()])
+async def test_a_failure_that_the_provider_may_have_charged_costs_its_bound(open_gateway: Any, fault: Any) -> None:
+    model = FaultyModel(ScriptedModel(answered("x")), fault)
+    async with open_gateway(main=model) as gateway:
+        answer = await gateway.ask(*ASK)
+        _, [first, second] = await gateway.ledger.interaction(answer.interaction_id)
+
+    assert (first.cost, first.cost_basis) == (first.reserved, "assumed")
+    assert (second.cost, second.cost_basis) == (300_000, "reported")
+
+
+@pytest.mark.parametrize("fault", [server_error(), refused(), rate_limited(0)])
+async def test_a_failure_that_the_provider_cannot_have_charged_is_free(open_gateway: Any, fault: Any) -> None:
+    async with open_gateway(main=FaultyModel(ScriptedModel(answered("x")), fault)) as gateway:
+        answer = await gateway.ask(*ASK)
+
+    assert (answer.calls, answer.cost) == (2, Decimal("0.0003"))
+
+
+async def test_a_call_that_is_cancelled_costs_its_bound(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel(Step("x", delay=5))) as gateway:
+        task = asyncio.create_task(gateway.ask(*ASK))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        [row] = await gateway.ledger.interactions(1)
+        _, [attempt] = await gateway.ledger.interaction(row.id)
+        assert await differences(gateway.ledger) == []
+
+    assert (attempt.status, attempt.cost_basis, attempt.cost) == ("abandoned", "assumed", attempt.reserved)
+    assert row.cost == attempt.cost > 0
+
+
+@pytest.mark.parametrize("tokens", [0, -1_000_000])
+async def test_an_answer_without_a_credible_token_count_costs_its_bound(open_gateway: Any, tokens: int) -> None:
+    async with open_gateway(main=Odd(lambda response: replace(response, usage=usage(tokens)))) as gateway:
+        answer = await gateway.ask(*ASK)
+        _, [attempt] = await gateway.ledger.interaction(answer.interaction_id)
+        assert await differences(gateway.ledger) == []
+
+    assert (attempt.cost_basis, attempt.cost) == ("assumed", attempt.reserved)
+
+
+@pytest.mark.parametrize("asked", [-5, 0, 10**12])
+async def test_a_strange_output_limit_lowers_no_bound(open_gateway: Any, asked: int) -> None:
+    async with open_gateway(main=ScriptedModel(answered("x"))) as gateway:
+        await Agent(gateway.model()).run("hello", model_settings={"max_tokens": asked})
+        [row] = await gateway.ledger.interactions(1)
+        [attempt] = (await gateway.ledger.interaction(row.id))[1]
+
+    assert 0 < attempt.cost <= attempt.reserved <= 2_500_000
+
+
+async def test_the_bound_covers_instructions_tools_and_history(open_gateway: Any) -> None:
+    def shout(text: str) -> str:
+        """Say it loudly."""
+        return text.upper()
+
+    model = RuleModel({".*": answered("x")})
+    async with open_gateway(main=model) as gateway:
+        small, large = Agent(gateway.model()), Agent(gateway.model(), tools=[shout], instructions="i" * 5000)
+        first = await small.run("question")
+        await large.run("question", message_history=first.all_messages())
+        rows = await gateway.ledger.interactions(2)
+        bounds = [(await gateway.ledger.interaction(row.id))[1][0].reserved for row in rows]
+
+    assert bounds[0] - bounds[1] > 5_000 * 1_000  # nanodollars: a token costs at least 1000
+
+
+@pytest.mark.parametrize("settings", [{"extra_body": {"n": 5}}, {"openai_service_tier": "priority"}])
+async def test_settings_that_make_a_call_dearer_are_refused(open_gateway: Any, settings: dict[str, Any]) -> None:
+    async with open_gateway(main=ScriptedModel()) as gateway:
+        with pytest.raises(UnpricedModelError, match="no bound on its cost"):
+            await Agent(gateway.model()).run("hello", model_settings=cast("ModelSettings", settings))
+
+
+async def test_a_picture_is_refused_unless_the_context_window_bounds_it(open_gateway: Any) -> None:
+    picture: list[str | BinaryContent] = ["What is this?", BinaryContent(b"tiny", media_type="image/png")]
+    async with open_gateway(main=ScriptedModel(answered("a cat"))) as gateway:
+        with pytest.raises(UnpricedModelError, match="context_window"):
+            await Agent(gateway.model()).run(picture)
+    bounded = {"main": {"context_window": 128_000}}
+    async with open_gateway(main=ScriptedModel(answered("a cat")), candidates=bounded) as gateway:
+        await Agent(gateway.model()).run(picture)
+        [row] = await gateway.ledger.interactions(1)
+
+        assert (await gateway.ledger.interaction(row.id))[1][0].reserved == 128_000_000 + 2_000_000
+
+
+@pytest.mark.parametrize("way", ["compact_messages", "batch_create"])
+async def test_ways_around_the_budget_are_closed(open_gateway: Any, way: str) -> None:
+    async with open_gateway(main=ScriptedModel()) as gateway:
+        guard = gateway.model().models[0]
+        with pytest.raises(UnpricedModelError, match="passes by the budget"):
+            await getattr(guard, way)([])
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"usage": RequestUsage(input_tokens=10**20, output_tokens=1)},
+        {"usage": RequestUsage(input_tokens=1, cache_read_tokens=50, output_tokens=1)},
+        {"model_name": "half of a pair \ud800, nul \0"},
+    ],
+)
+async def test_an_odd_report_is_settled(open_gateway: Any, database_url: str, report: dict[str, Any]) -> None:
+    known = {"main": {"model": "openai-chat:gpt-4o-mini", "price": None}}
+    odd = Odd(lambda response: replace(response, **report))
+    async with open_gateway(main=odd, candidates=known, database_url=database_url) as gateway:
+        answer = await gateway.ask(*ASK)
+        assert await differences(gateway.ledger) == []
+        _, [attempt] = await gateway.ledger.interaction(answer.interaction_id)
+
+    assert answer.output == "x"
+    assert 0 < attempt.cost <= attempt.reserved
+
+
+async def test_instructions_that_come_with_the_parameters_count(open_gateway: Any) -> None:
+    told = [InstructionPart(content="i" * 5000)]
+    async with open_gateway(main=ScriptedModel(answered("x"))) as gateway:
+        params = ModelRequestParameters(instruction_parts=told)
+        await gateway.model().request([ModelRequest.user_text_prompt("hi")], None, params)
+        [row] = await gateway.ledger.interactions(1)
+        [attempt] = (await gateway.ledger.interaction(row.id))[1]
+
+    assert attempt.reserved > 5_000 * 1_000

@@ -1,0 +1,96 @@
+"""There is always an answer or a clear error, within the deadline."""
+
+import asyncio
+import sqlite3
+from typing import Any
+
+import pytest
+from gateway_cases import ASK, answered
+
+from ai_base.llm.errors import (
+    AllCandidatesFailedError,
+    AwaitingHumanError,
+    DeadlineExceededError,
+)
+from ai_base.llm.ledger.audit import differences
+from ai_base.testing.doubles import EchoModel, RuleModel, ScriptedModel, Step
+from ai_base.testing.faults import (
+    FaultyModel,
+    server_error,
+)
+
+
+async def test_when_all_candidates_are_down_a_stale_answer_serves(open_gateway: Any) -> None:
+    model = FaultyModel(ScriptedModel(answered("Because.")), None, *[server_error()] * 9)
+    async with open_gateway(main=model, backup=FaultyModel(EchoModel(), server_error(), forever=True)) as gateway:
+        await gateway.ask(*ASK)
+        answer = await gateway.ask(*ASK, fallback=lambda: "never")
+        row, _ = await gateway.ledger.interaction(answer.interaction_id)
+
+    assert (answer.output, answer.source, row.source) == ("Because.", "cache", "cache")
+    assert answer.fallback_reason.startswith("AllCandidatesFailedError")
+
+
+async def test_without_a_stale_answer_the_callers_simple_answer_serves(open_gateway: Any) -> None:
+    down = FaultyModel(EchoModel(), server_error(), forever=True)
+    async with open_gateway(main=down, backup=down) as gateway:
+        answer = await gateway.ask(*ASK, fallback=lambda: "We will call you back.")
+
+    assert (answer.output, answer.source) == ("We will call you back.", "fallback")
+
+
+async def test_a_question_can_wait_for_a_person(open_gateway: Any) -> None:
+    down = FaultyModel(EchoModel(), server_error(), forever=True)
+    async with open_gateway(main=down, backup=down) as gateway:
+        with pytest.raises(AwaitingHumanError) as waiting:
+            await gateway.ask(*ASK, human=True)
+        with pytest.raises(AwaitingHumanError) as again:
+            await gateway.ask(*ASK, human=True)
+        assert again.value.escalation_id == waiting.value.escalation_id
+
+        await gateway.ledger.answer(waiting.value.escalation_id, "Ask again tomorrow.", "ada")
+        answer = await gateway.ask(*ASK, human=True)
+
+    assert (answer.output, answer.source) == ("Ask again tomorrow.", "human")
+
+
+async def test_without_any_of_these_the_error_tells_of_every_candidate(open_gateway: Any) -> None:
+    down = FaultyModel(EchoModel(), server_error(), forever=True)
+    async with open_gateway(main=down, backup=down) as gateway:
+        with pytest.raises(AllCandidatesFailedError, match=r"(?s)main: .*backup: "):
+            await gateway.ask(*ASK)
+
+
+async def test_a_refused_budget_falls_back_to_the_callers_simple_answer(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel(), budgets={"overall": {"day": "0"}}) as gateway:
+        answer = await gateway.ask(*ASK, fallback=lambda: "simple")
+
+    assert (answer.output, answer.source) == ("simple", "fallback")
+    assert answer.fallback_reason.startswith("BudgetExceededError")
+
+
+async def test_no_interaction_outlives_its_deadline(open_gateway: Any) -> None:
+    sleepy = RuleModel({".*": Step("x", delay=30)})
+    loop = asyncio.get_running_loop()
+    async with open_gateway(main=sleepy, backup=sleepy, retry={"deadline": 0.3}) as gateway:
+        start = loop.time()
+        with pytest.raises(DeadlineExceededError, match=r"no answer within 0\.3 s"):
+            await gateway.ask(*ASK)
+
+        assert loop.time() - start < 2
+
+
+async def test_a_ledger_that_is_locked_does_not_outlast_the_deadline(open_gateway: Any, database: str) -> None:
+    model = ScriptedModel("never sent")
+    async with open_gateway(main=model, retry={"deadline": 0.3}) as gateway:
+        other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        asyncio.get_running_loop().call_later(0.6, other.execute, "COMMIT")
+        with pytest.raises(DeadlineExceededError):
+            await gateway.ask(*ASK)
+        other.close()
+        [row] = await gateway.ledger.interactions(10)
+        assert await differences(gateway.ledger) == []
+
+    assert model.prompts == []
+    assert (row.status, row.calls, row.cost) == ("failed", 0, 0)

@@ -1,0 +1,92 @@
+"""Interactions, nested ones and the runs of agents share caps, deadline and attribution."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from gateway_cases import ASK, answered
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelRequest
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models.test import TestModel
+
+from ai_base.llm.errors import (
+    CallLimitError,
+    DeadlineExceededError,
+)
+from ai_base.llm.gateway.gateway import Gateway
+from ai_base.testing.doubles import RuleModel, ScriptedModel, Step
+
+
+async def test_an_agents_calls_are_one_interaction(open_gateway: Any) -> None:
+    agent_calls = TestModel(custom_output_text="done")
+    async with open_gateway(main=agent_calls) as gateway:
+        agent = Agent(gateway.model())
+
+        @agent.tool_plain
+        def look_up(word: str) -> str:
+            return word
+
+        async with gateway.interaction("agent", cost_center="research") as call:
+            result = await agent.run("hello")
+        row, attempts = await gateway.ledger.interaction(call.row.id)
+
+    assert result.output == "done"
+    assert (row.prompt, row.cost_center, row.calls, len(attempts)) == ("agent", "research", 2, 2)
+    assert (row.request, row.response, row.model, row.source) == ("hello", "done", "test", "model")
+
+
+async def test_questions_inside_an_interaction_are_held_to_its_caps_too(open_gateway: Any) -> None:
+    model = RuleModel({".*": answered("x")})
+    async with open_gateway(main=model, budgets={"interaction": {"calls": 3}}) as gateway:
+        async with gateway.interaction("outer") as call:
+            for number in range(3):
+                await gateway.ask("plain", {"question": str(number)})
+            with pytest.raises(CallLimitError, match="3 calls of 3"):
+                await gateway.ask(*ASK)
+        outer, _ = await gateway.ledger.interaction(call.row.id)
+        rows = await gateway.ledger.interactions(10)
+
+    assert (outer.calls, outer.cost) == (0, 0)  # nothing is counted twice
+    assert sum(row.cost for row in rows) == 3 * 300_000
+
+
+async def test_an_interaction_inside_another_ends_with_it(open_gateway: Any) -> None:
+    async with open_gateway(main=RuleModel({".*": Step("x", delay=5)})) as gateway:
+        with pytest.raises(DeadlineExceededError):
+            async with gateway.interaction("outer", deadline=0.1):
+                await gateway.ask(*ASK)
+
+
+async def test_a_request_outside_of_any_interaction_is_one(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel(answered("x"))) as gateway:
+        await gateway.model().request([ModelRequest.user_text_prompt("hi")], None, ModelRequestParameters())
+        [row] = await gateway.ledger.interactions(10)
+
+    assert (row.status, row.calls, row.cost) == ("ok", 1, 300_000)
+
+
+async def test_an_agents_stream_outside_of_an_interaction_leaves_nothing_behind(open_gateway: Any) -> None:
+    async with open_gateway(main=RuleModel({".*": answered("one two")}), retry={"deadline": 0.5}) as gateway:
+        async with Agent(gateway.model()).run_stream("hi") as run:
+            text = [chunk async for chunk in run.stream_text()][-1]
+        await asyncio.sleep(0.6)  # past the deadline of the stream's interaction
+        await gateway.ask(*ASK)
+        rows = await gateway.ledger.interactions(10)
+
+    assert text == "one two"
+    assert [(row.status, row.calls, row.cost) for row in rows] == [("ok", 1, 300_000)] * 2
+
+
+async def test_a_task_that_outlives_its_interaction_is_one_of_its_own(open_gateway: Any) -> None:
+    async def later(gateway: Gateway) -> None:
+        await asyncio.sleep(0.05)
+        await Agent(gateway.model()).run("hi")
+
+    async with open_gateway(main=ScriptedModel(answered("x"))) as gateway:
+        async with gateway.interaction("first"):
+            task = asyncio.create_task(later(gateway))
+        await task
+        rows = await gateway.ledger.interactions(10)
+
+    assert sorted(row.calls for row in rows) == [0, 1]

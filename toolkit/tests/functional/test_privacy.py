@@ -1,0 +1,64 @@
+"""Nothing personal reaches the ledger or the log, nor the provider if so configured."""
+
+import json
+from typing import Any
+
+import pytest
+from gateway_cases import ASK, answered
+from pydantic_ai import Agent
+from structlog.testing import capture_logs
+
+from ai_base.testing.doubles import RuleModel
+from ai_base.testing.faults import (
+    FaultyModel,
+    server_error,
+)
+
+
+async def test_ledger_and_log_hold_no_personal_data(open_gateway: Any) -> None:
+    address = "bob@example.com"
+    model = FaultyModel(RuleModel({".*": answered(f"Write to {address}")}), server_error())
+    async with open_gateway(main=model) as gateway:
+        with capture_logs() as logs:
+            answer = await gateway.ask("plain", {"question": f"I am {address}"})
+        row, attempts = await gateway.ledger.interaction(answer.interaction_id)
+
+        async with gateway.interaction(address, user=address):
+            await Agent(gateway.model()).run(f"I am {address}")
+        agents_row, _ = await gateway.ledger.interaction((await gateway.ledger.interactions(1))[0].id)
+
+    assert (agents_row.request, agents_row.response) == ("I am [email]", "Write to [email]")
+    assert address not in json.dumps(vars(agents_row))
+    assert answer.output == f"Write to {address}"
+    assert (row.request, row.response) == ("I am [email]", "Write to [email]")
+    assert address not in json.dumps([*logs, *map(vars, attempts)], default=str)
+
+
+async def test_an_answer_with_personal_data_is_not_cached(open_gateway: Any) -> None:
+    model = RuleModel({".*": answered("Write to bob@example.com")})
+    async with open_gateway(main=model, cache={"fresh": 60}) as gateway:
+        answers = [await gateway.ask(*ASK) for _ in range(2)]
+
+    assert [answer.source for answer in answers] == ["model", "model"]
+
+
+@pytest.mark.parametrize(("send", "sent"), [(True, "I am bob@example.com"), (False, "I am [email]")])
+async def test_whether_personal_data_leaves_is_a_setting(open_gateway: Any, sent: str, *, send: bool) -> None:
+    model = RuleModel({".*": answered("x")})
+    async with open_gateway(main=model, privacy={"send_personal_data": send}) as gateway:
+        await gateway.ask("plain", {"question": "I am bob@example.com"})
+        await Agent(gateway.model()).run("I am bob@example.com")
+
+    assert model.prompts == [sent, sent]
+
+
+async def test_instructions_and_tools_are_scrubbed_as_well(open_gateway: Any) -> None:
+    def write(text: str) -> str:
+        """Mail to carl@example.com."""
+        return text
+
+    model = RuleModel({".*": answered("x")})
+    async with open_gateway(main=model, privacy={"send_personal_data": False}) as gateway:
+        await Agent(gateway.model(), instructions="Write to bob@example.com", tools=[write]).run("hello")
+
+    assert "@example.com" not in repr(model.requests)

@@ -1,0 +1,106 @@
+"""Streams are guarded, cleaned and recorded."""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from gateway_cases import ASK, answered
+
+from ai_base.llm.errors import (
+    BudgetExceededError,
+    ConfigError,
+    DeadlineExceededError,
+)
+from ai_base.llm.gateway.gateway import Gateway
+from ai_base.llm.ledger.audit import differences
+from ai_base.testing.doubles import EchoModel, RuleModel, ScriptedModel, Step
+from ai_base.testing.faults import (
+    FaultyModel,
+    server_error,
+    slow,
+)
+
+
+async def drain(gateway: Gateway) -> list[str]:
+    async with gateway.stream(*ASK, cost_center="support") as chunks:
+        return [chunk async for chunk in chunks]
+
+
+async def test_a_stream_is_guarded_cleaned_and_recorded(open_gateway: Any) -> None:
+    text = "Look: ![x](https://evil.example/?q=1) and <script>alert(1)</script>."
+    async with open_gateway(main=ScriptedModel(answered(text))) as gateway:
+        received = await drain(gateway)
+        [row] = await gateway.ledger.interactions(1)
+        _, [attempt] = await gateway.ledger.interaction(row.id)
+
+    whole = "".join(received)
+    assert len(received) > 1
+    assert "![" not in whole
+    assert "<script" not in whole
+    assert (row.response, row.status, row.source, row.cost_center, row.cost) == (
+        whole,
+        "ok",
+        "model",
+        "support",
+        300_000,
+    )
+    assert (attempt.status, attempt.cost_basis) == ("ok", "reported")
+
+
+async def test_a_stream_falls_back_before_its_first_text(open_gateway: Any) -> None:
+    down = FaultyModel(EchoModel(), server_error(), forever=True)
+    async with open_gateway(main=down, backup=ScriptedModel(answered("here"))) as gateway:
+        assert await drain(gateway) == ["here"]
+        [row] = await gateway.ledger.interactions(1)
+
+    assert row.calls == 3
+
+
+async def test_a_stream_is_held_to_the_budget(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel(), budgets={"overall": {"day": "0.001"}}) as gateway:
+        with pytest.raises(BudgetExceededError):
+            await drain(gateway)
+
+
+async def test_an_abandoned_stream_costs_its_bound(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel(answered("word " * 100))) as gateway:
+        async with gateway.stream(*ASK) as chunks:
+            async for _ in chunks:
+                break
+        [row] = await gateway.ledger.interactions(1)
+        _, [attempt] = await gateway.ledger.interaction(row.id)
+        assert await differences(gateway.ledger) == []
+
+    assert (attempt.cost, attempt.cost_basis) == (attempt.reserved, "assumed")
+
+
+async def test_a_stream_that_drips_ends_at_the_deadline(open_gateway: Any) -> None:
+    model = FaultyModel(ScriptedModel(answered("word " * 100)), slow(20))
+    loop = asyncio.get_running_loop()
+    async with open_gateway(main=model, backup=model, retry={"deadline": 0.3}) as gateway:
+        start = loop.time()
+        with pytest.raises(DeadlineExceededError):
+            await drain(gateway)
+        assert loop.time() - start < 3
+
+
+async def test_an_error_of_who_reads_a_stream_is_not_the_candidates(open_gateway: Any) -> None:
+    model = RuleModel({".*": answered("one two")})
+    async with open_gateway(main=model, breaker={"failures": 1}) as gateway:
+        for error in (ConnectionResetError("the browser went away"), ConfigError("typo.md", "no such prompt")):
+            with pytest.raises(type(error), match=re.escape(str(error))):  # noqa: PT012 - it is raised inside
+                async with gateway.stream(*ASK) as chunks:
+                    await anext(aiter(chunks))
+                    raise error
+            [row] = await gateway.ledger.interactions(1)
+            [attempt] = (await gateway.ledger.interaction(row.id))[1]
+            assert (attempt.status, attempt.cost) == ("abandoned", attempt.reserved)
+
+        assert (await gateway.ask(*ASK)).output == "one two"
+
+
+async def test_a_stream_that_does_not_begin_falls_back(open_gateway: Any) -> None:
+    models = {"main": RuleModel({".*": Step("late", delay=30)}), "backup": RuleModel({".*": answered("here")})}
+    async with open_gateway(**models, candidates={"main": {"timeout": 0.05}}) as gateway:
+        assert await drain(gateway) == ["here"]
