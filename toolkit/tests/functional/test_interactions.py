@@ -10,11 +10,9 @@ from pydantic_ai.messages import ModelRequest
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.test import TestModel
 
-from ai_base.llm.errors import (
-    CallLimitError,
-    DeadlineExceededError,
-)
+from ai_base.llm.errors import BudgetExceededError, CallLimitError, DeadlineExceededError, LLMError
 from ai_base.llm.gateway.gateway import Gateway
+from ai_base.llm.interaction import attributed_to
 from ai_base.testing.doubles import RuleModel, ScriptedModel, Step
 
 
@@ -90,3 +88,48 @@ async def test_a_task_that_outlives_its_interaction_is_one_of_its_own(open_gatew
         rows = await gateway.ledger.interactions(10)
 
     assert sorted(row.calls for row in rows) == [0, 1]
+
+
+# ---- Attribution ----
+
+
+@pytest.mark.parametrize("way", ["ask", "stream"])
+async def test_what_is_asked_inside_an_interaction_is_charged_to_its_cost_centre(open_gateway: Any, way: str) -> None:
+    budgets = {"cost_centers": {"support": {"day": "0"}}}
+    async with open_gateway(main=ScriptedModel(), budgets=budgets) as gateway:
+        with pytest.raises(BudgetExceededError, match="cost center support, day"):  # noqa: PT012 - raised inside
+            async with gateway.interaction("report", cost_center="support", user="ada"):
+                if way == "ask":
+                    await gateway.ask(*ASK)
+                else:
+                    async with gateway.stream(*ASK) as chunks:
+                        await anext(aiter(chunks))
+        rows = await gateway.ledger.interactions(10)
+
+    assert [(row.cost_center, row.user) for row in rows] == [("support", "ada")] * 2
+
+
+async def test_the_innermost_attribution_counts(open_gateway: Any) -> None:
+    async with open_gateway(main=RuleModel({".*": answered("x")})) as gateway:
+        with attributed_to(cost_center="outer", user="ada"):
+            async with gateway.interaction("report", cost_center="report"):
+                with attributed_to(cost_center="inner"):
+                    await gateway.ask(*ASK)
+                await gateway.ask(*ASK, cost_center="given")
+                await gateway.ask(*ASK)
+            await gateway.ask(*ASK)
+        await gateway.ask(*ASK)
+        rows = [row for row in await gateway.ledger.interactions(10) if row.prompt == "plain"]
+
+    assert [row.cost_center for row in reversed(rows)] == ["inner", "given", "report", "outer", "default"]
+    assert [row.user for row in reversed(rows)] == ["ada"] * 4 + [""]
+
+
+async def test_a_gateway_is_refused_in_another_threads_loop(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel()) as gateway:
+
+        def elsewhere() -> None:
+            asyncio.run(gateway.ask(*ASK))
+
+        with pytest.raises(LLMError, match="belongs to another event loop"):
+            await asyncio.to_thread(elsewhere)

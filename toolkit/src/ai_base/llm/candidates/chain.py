@@ -113,7 +113,7 @@ class ChainModel(FallbackModel):
         """
         async with self._within_interaction(messages, settings, params) as (row, limited):
             response = await super().request(messages, limited, params)
-            _note(row, response)
+            record_response(row, response)
             return response
 
     @asynccontextmanager
@@ -132,7 +132,7 @@ class ChainModel(FallbackModel):
                     continue
                 yield stream
                 if not row.response:  # unless whoever read the stream noted it, cleaned
-                    _note(row, stream.get())
+                    record_response(row, stream.get())
                 return
             raise AllCandidatesFailedError(self._name, failures)
 
@@ -155,7 +155,8 @@ class ChainModel(FallbackModel):
                 raise
 
 
-def _note(row: Interaction, response: ModelResponse) -> None:
+def record_response(row: Interaction, response: ModelResponse) -> None:
+    """Write a response into an interaction's row; a later response replaces it."""
     row.response, row.model, row.source = scrub(_text_of(response)), response.model_name or "", "model"
 
 

@@ -24,7 +24,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 from pydantic_core import from_json, to_json
 
-from ai_base.llm.candidates.chain import Candidates, ChainModel
+from ai_base.llm.candidates.chain import Candidates, ChainModel, record_response
 from ai_base.llm.interaction import ActiveInteraction
 from ai_base.text.clean import Cleaner, clean, clean_value
 
@@ -55,8 +55,11 @@ class AgentModel(ChainModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Ask the chain. Raises as `ChainModel.request`."""
-        response = await super().request(messages, model_settings, model_request_parameters)
-        return _clean_response(response, _output_tools(model_request_parameters), self._html())
+        async with self._join_interaction() as call:
+            response = await super().request(messages, model_settings, model_request_parameters)
+            cleaned = _clean_response(response, _output_tools(model_request_parameters), self._html())
+            record_response(call.row, cleaned)
+            return cleaned
 
     @asynccontextmanager
     async def request_stream(
@@ -68,8 +71,10 @@ class AgentModel(ChainModel):
     ) -> AsyncIterator[StreamedResponse]:
         """Ask the chain for a stream. Raises as `ChainModel.request_stream`."""
         request = messages, model_settings, model_request_parameters, run_context
-        async with super().request_stream(*request) as stream:
-            yield CleanStream(stream, self._html())
+        async with self._join_interaction() as call, super().request_stream(*request) as stream:
+            cleaned = CleanStream(stream, self._html())
+            yield cleaned
+            record_response(call.row, cleaned.get())
 
 
 class CleanStream(StreamedResponse):
