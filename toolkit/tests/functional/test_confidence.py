@@ -64,3 +64,24 @@ async def test_an_empty_answer_of_a_person_is_none(open_gateway: Any) -> None:
         answer = await gateway.ask("triage", {"question": "?"}, output_type=Verdict)
 
     assert answer.output == draft.output
+
+
+async def test_a_persons_answer_serves_before_a_model_is_asked_and_paid_again(open_gateway: Any) -> None:
+    model = ScriptedModel(UNSURE)
+    async with open_gateway(main=model) as gateway:
+        draft = await gateway.ask("triage", {"question": "?"}, output_type=Verdict)
+        await gateway.ledger.answer(draft.escalation_id, json.dumps(SURE), "ada")
+        answer = await gateway.ask("triage", {"question": "?"}, output_type=Verdict)
+
+    assert (answer.source, answer.output, answer.cost, answer.calls) == ("human", Verdict(**SURE), 0, 0)
+    assert len(model.requests) == 1
+
+
+async def test_an_escalation_holds_nothing_personal(open_gateway: Any) -> None:
+    draft = {"category": "bob@example.com", "confidence": 0.1}
+    async with open_gateway(main=ScriptedModel(draft)) as gateway:
+        await gateway.ask("triage", {"question": "eve@example.com"}, output_type=Verdict)
+        [waiting] = await gateway.ledger.escalations()
+
+    assert json.loads(waiting.draft)["category"] == "[email]"
+    assert waiting.request == "Triage: [email]"

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from typing import Any
 
 import pytest
@@ -94,3 +95,29 @@ async def test_a_ledger_that_is_locked_does_not_outlast_the_deadline(open_gatewa
 
     assert model.prompts == []
     assert (row.status, row.calls, row.cost) == ("failed", 0, 0)
+
+
+async def test_a_stale_answer_serves_when_the_call_limit_is_reached_first(open_gateway: Any) -> None:
+    down = FaultyModel(EchoModel(), server_error(), forever=True)
+    main = FaultyModel(ScriptedModel(answered("Because.")), None, server_error(), forever=True)
+    async with open_gateway(main=main, backup=down, budgets={"interaction": {"calls": 3}}) as gateway:
+        await gateway.ask(*ASK)
+        answer = await gateway.ask(*ASK)
+
+    assert (answer.output, answer.source, answer.calls) == ("Because.", "cache", 3)
+    assert answer.fallback_reason.startswith("CallLimitError")
+
+
+@pytest.mark.parametrize(("stale", "served"), [(3600, True), (3500, False)])
+async def test_an_answer_serves_no_longer_than_configured(
+    open_gateway: Any, monkeypatch: pytest.MonkeyPatch, stale: int, *, served: bool
+) -> None:
+    main = FaultyModel(ScriptedModel(answered("Because.")), None, server_error(), forever=True)
+    down = FaultyModel(EchoModel(), server_error(), forever=True)
+    real = time.time
+    async with open_gateway(main=main, backup=down, cache={"stale": stale}) as gateway:
+        await gateway.ask(*ASK)
+        monkeypatch.setattr("time.time", lambda: real() + 3550)
+        answer = await gateway.ask(*ASK, fallback=lambda: "simple")
+
+    assert (answer.source == "cache") == served

@@ -6,6 +6,7 @@ import pytest
 from gateway_cases import ASK, answered
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_ai import Agent
+from pydantic_ai.messages import BinaryContent
 
 from ai_base.llm.errors import (
     InputTooLargeError,
@@ -73,3 +74,38 @@ async def test_the_cache_gives_back_what_was_answered_or_nothing(open_gateway: A
         ("cache", "&lt;i x=1>bug"),
     ]
     assert [(answer.source, answer.output.key.get_secret_value()) for answer in secret] == [("model", "k")] * 2
+
+
+async def test_a_lone_surrogate_is_replaced(open_gateway: Any) -> None:
+    model = ScriptedModel(answered("x"))
+    async with open_gateway(main=model, input={"max_bytes": 100, "too_long": "cut"}) as gateway:
+        await gateway.ask("plain", {"question": "half of a pair: \ud83d!"})
+        [row] = await gateway.ledger.interactions(1)
+
+    assert model.prompts == ["half of a pair: ?!"]
+    assert row.request == "half of a pair: ?!"
+
+
+PICTURE = BinaryContent(b"\x89PNG", media_type="image/png")
+
+
+async def test_attachments_are_sent_and_bounded_by_the_context_window(open_gateway: Any) -> None:
+    model = ScriptedModel(answered("a cat"))
+    windows = {"main": {"context_window": 128_000}}
+    async with open_gateway(main=model, candidates=windows) as gateway:
+        answer = await gateway.ask(*ASK, attachments=[PICTURE])
+        row, [attempt] = await gateway.ledger.interaction(answer.interaction_id)
+
+    [part] = model.requests[0].messages[0].parts
+    assert part.content == ["Why?", PICTURE]
+    assert attempt.reserved == 128_000_000 + 2_000_000
+    assert row.request == "Why?\n[attachment: binary, image/png]"
+
+
+async def test_another_attachment_is_another_question(open_gateway: Any) -> None:
+    other = BinaryContent(b"\x89PNG other", media_type="image/png")
+    windows = {"main": {"context_window": 128_000}}
+    async with open_gateway(main=RuleModel({".*": "x"}), candidates=windows, cache={"fresh": 60}) as gateway:
+        answers = [await gateway.ask(*ASK, attachments=[each]) for each in (PICTURE, PICTURE, other)]
+
+    assert [answer.source for answer in answers] == ["model", "cache", "model"]

@@ -8,7 +8,7 @@ from gateway_cases import ASK, answered
 from pydantic_ai import Agent
 from structlog.testing import capture_logs
 
-from ai_base.testing.doubles import RuleModel
+from ai_base.testing.doubles import RuleModel, ScriptedModel
 from ai_base.testing.faults import (
     FaultyModel,
     server_error,
@@ -62,3 +62,23 @@ async def test_instructions_and_tools_are_scrubbed_as_well(open_gateway: Any) ->
         await Agent(gateway.model(), instructions="Write to bob@example.com", tools=[write]).run("hello")
 
     assert "@example.com" not in repr(model.requests)
+
+
+async def test_an_interactions_error_holds_nothing_personal(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel()) as gateway:
+        with pytest.raises(ValueError, match="bob"):
+            async with gateway.interaction("report"):
+                raise ValueError("no such customer: bob@example.com")
+        [row] = await gateway.ledger.interactions(1)
+
+    assert row.error == "ValueError: no such customer: [email]"
+
+
+async def test_a_streams_record_holds_nothing_personal(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel(answered("Write to bob@example.com"))) as gateway:
+        async with gateway.stream(*ASK) as chunks:
+            text = "".join([chunk async for chunk in chunks])
+        [row] = await gateway.ledger.interactions(1)
+
+    assert text == "Write to bob@example.com"
+    assert row.response == "Write to [email]"

@@ -1,16 +1,20 @@
 """Streams are guarded, cleaned and recorded."""
 
 import asyncio
+import json
 import re
 from typing import Any
 
 import pytest
 from gateway_cases import ASK, answered
+from pydantic import BaseModel
 
 from ai_base.llm.errors import (
     BudgetExceededError,
     ConfigError,
     DeadlineExceededError,
+    InvalidOutputError,
+    TruncatedOutputError,
 )
 from ai_base.llm.gateway.gateway import Gateway
 from ai_base.llm.ledger.audit import differences
@@ -19,7 +23,9 @@ from ai_base.testing.faults import (
     FaultyModel,
     server_error,
     slow,
+    truncated,
 )
+from ai_base.text.clean import clean
 
 
 async def drain(gateway: Gateway) -> list[str]:
@@ -104,3 +110,59 @@ async def test_a_stream_that_does_not_begin_falls_back(open_gateway: Any) -> Non
     models = {"main": RuleModel({".*": Step("late", delay=30)}), "backup": RuleModel({".*": answered("here")})}
     async with open_gateway(**models, candidates={"main": {"timeout": 0.05}}) as gateway:
         assert await drain(gateway) == ["here"]
+
+
+class Report(BaseModel):
+    title: str
+    points: list[str]
+
+
+REPORT: dict[str, Any] = {"title": "<script>Slow</script> pages", "points": ["one two", "three"]}
+
+
+@pytest.mark.parametrize("output_type", [Report, list[str]])
+async def test_an_object_is_streamed_as_far_as_it_has_come_and_validated_at_the_end(
+    open_gateway: Any, output_type: Any
+) -> None:
+    reply = json.dumps(REPORT) if output_type is Report else json.dumps({"response": REPORT["points"]})
+    async with open_gateway(main=ScriptedModel(answered(reply))) as gateway:
+        async with gateway.stream(*ASK, output_type=output_type) as snapshots:
+            received = [snapshot async for snapshot in snapshots]
+        [row] = await gateway.ledger.interactions(1)
+
+    whole, title = received[-1], clean(REPORT["title"])
+    assert title != REPORT["title"]
+    if output_type is Report:
+        assert whole == Report(title=title, points=["one two", "three"])
+        assert {"title": title, "points": ["one"]} in received
+        assert row.response == whole.model_dump_json()
+    else:
+        assert whole == ["one two", "three"]
+        assert ["one"] in received
+    assert row.status == "ok"
+
+
+async def test_a_streamed_object_that_does_not_fit_is_an_error(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel(answered('{"title": "x"}'))) as gateway:
+        with pytest.raises(InvalidOutputError, match="points"):  # noqa: PT012 - it is raised inside
+            async with gateway.stream(*ASK, output_type=Report) as snapshots:
+                async for _ in snapshots:
+                    pass
+        [row] = await gateway.ledger.interactions(1)
+
+    assert (row.status, row.response) == ("failed", '{"title": "x"}')
+
+
+@pytest.mark.parametrize("output_type", [str, Report])
+async def test_a_stream_that_was_cut_off_ends_in_an_error(open_gateway: Any, output_type: Any) -> None:
+    cut = truncated('{"title": "One", "points": []')
+    async with open_gateway(main=FaultyModel(ScriptedModel(), cut)) as gateway:
+        received = []
+        with pytest.raises(TruncatedOutputError, match="cut off at the output limit"):  # noqa: PT012 - as above
+            async with gateway.stream(*ASK, output_type=output_type) as chunks:
+                async for chunk in chunks:
+                    received.append(chunk)  # noqa: PERF401 - what came before the error counts
+        [row] = await gateway.ledger.interactions(1)
+
+    assert received
+    assert row.status == "failed"

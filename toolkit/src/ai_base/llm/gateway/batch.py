@@ -55,12 +55,14 @@ class AnswerFile:
     def __init__(self, path: Path, output_type: Any, settings: Output) -> None:  # noqa: ANN401 - any type form
         self._path, self._output_type, self._settings = path, output_type, settings
         self._lines: dict[str, dict[str, Any]] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for line in text.splitlines():
             try:
                 entry = json.loads(line)
                 self._lines[entry["key"]] = entry
             except (ValueError, KeyError, TypeError):
                 continue  # the run was killed while it wrote this line
+        self._separator = "" if text.endswith("\n") or not text else "\n"
 
     def find(self, key: str) -> Answer[Any] | None:
         """Return the stored answer, if there is one that fits the output type."""
@@ -78,7 +80,8 @@ class AnswerFile:
         entry = {"key": key, "text": write_text(answer.output, self._output_type), "answer": fields}
         try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+                file.write(f"{self._separator}{json.dumps(entry)}\n")
+            self._separator = ""
         except OSError as error:
             raise ConfigError(str(self._path), error.strerror or str(error)) from error
 

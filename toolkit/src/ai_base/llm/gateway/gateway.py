@@ -1,6 +1,6 @@
 """The front door for every AI call."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -136,7 +136,7 @@ class Gateway:
         resume: str | Path | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         **options: Any,  # noqa: ANN401 - as `ask` has them
-    ) -> AsyncIterator[BatchItem[T]]:
+    ) -> AsyncGenerator[BatchItem[T]]:
         """Ask a prompt with many sets of variables; yield answers and errors in the order of the questions.
 
         Args:
