@@ -13,26 +13,28 @@ from pathlib import Path
 
 import pytest
 
+from ai_base.llm.cancellation import shielded
 from ai_base.llm.errors import LedgerError
 from ai_base.llm.ledger import database
 from ai_base.llm.ledger.audit import differences
+from ai_base.llm.ledger.connect import connect
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Attempt, Interaction, new_id, now
 
-AT = "2026-11-23T14:05:06.123456+00:00"
-DAY = "overall, day 2026-11-23"
+AT = now()
+DAY = f"overall, day {AT[:10]}"
 WORKER = """
 import asyncio, sys
 from ai_base.llm.errors import BudgetExceededError
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Attempt, Interaction, new_id, now
 
-url, cap, calls = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-caps = {"overall, day 2026-11-23": cap}
+url, cap, calls, at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+caps = {f"overall, day {at[:10]}": cap}
 
 def new():
     asked = Interaction(new_id(), now())
-    return Attempt(new_id(), asked.id, 1, "fast", "2026-11-23T14:05:06.123456+00:00", reserved=20), asked
+    return Attempt(new_id(), asked.id, 1, "fast", at, reserved=20), asked
 
 async def caller(ledger):
     for _ in range(calls):
@@ -63,7 +65,7 @@ asyncio.run(main())
 
 
 def start(url: str, cap: int, calls: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WORKER, url, str(cap), str(calls)]
+    command = [sys.executable, "-c", WORKER, url, str(cap), str(calls), AT]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -109,7 +111,8 @@ async def test_a_kill_loses_no_reservation(database_url: str) -> None:
         kill_when_busy(database_url)
         ledger = await Ledger.open(database_url)
         assert await total(ledger, f"held FROM counters WHERE scope = '{DAY}'") == 0
-        assert await total(ledger, "count(*) FROM unfinished") == 0
+        assert await total(ledger, "count(*) FROM attempts WHERE owner <> ''") == 0
+        assert await total(ledger, "count(*) FROM interactions WHERE owner <> ''") == 0
         assert await differences(ledger) == []
         await ledger.close()
 
@@ -121,7 +124,7 @@ async def test_a_kill_loses_no_reservation(database_url: str) -> None:
 
 async def test_what_a_dead_process_held_is_charged_once_however_many_recover(database_url: str) -> None:
     kill_when_busy(database_url)
-    ledgers = [Ledger(database.connect(database_url)) for _ in range(4)]
+    ledgers = [Ledger(connect(database_url)) for _ in range(4)]
 
     charged = await asyncio.gather(*[ledger.recover() for ledger in ledgers])
 
@@ -209,7 +212,7 @@ async def test_what_has_to_be_booked_is_booked_though_its_task_is_cancelled(tmp_
     tried = await hold(ledger)
     other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    task = asyncio.create_task(database.surely(ledger.settle(tried)))
+    task = asyncio.create_task(shielded(ledger.settle(tried)))
     for _ in range(3):
         await asyncio.sleep(0.02)
         task.cancel()
@@ -275,7 +278,7 @@ async def test_a_connection_that_is_lost_on_the_way_costs_no_settlement(
     cut: list[object] = []
 
     async def cutting(connection: psycopg.AsyncConnection, sql: str, *given: object) -> object:
-        if sql.startswith("UPDATE counters") and not cut:
+        if sql.startswith("INSERT INTO counters") and not cut:
             with psycopg.connect(postgres[0], autocommit=True) as other:
                 cut.append(other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,)))
         return await run(connection, sql, *given)

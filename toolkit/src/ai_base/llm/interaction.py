@@ -1,6 +1,7 @@
 """The active interaction: its row, its attribution, its budget and its deadline."""
 
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ import structlog
 
 from ai_base.llm.configuration.config import Budgets, Config
 from ai_base.llm.errors import BudgetExceededError, CallLimitError, DeadlineExceededError
-from ai_base.llm.ledger.records import Attempt, Interaction, new_id, now, scopes_of, storable
+from ai_base.llm.ledger.counters import Scope
+from ai_base.llm.ledger.records import Interaction, new_id, now, storable
 from ai_base.llm.money import dollars, nanodollars
 from ai_base.text.scrub import scrub
 
@@ -159,12 +161,16 @@ def current_interaction() -> ActiveInteraction:
     return call
 
 
-def caps_for(budgets: Budgets, cost_center: str, attempt: Attempt) -> dict[str, int | None]:
-    """Return the cap, in nanodollars, of each counter that an attempt counts towards."""
-    own = budgets.cost_centers.get(cost_center, budgets.each_cost_center)
-    found: dict[str, int | None] = {}
-    for scope in scopes_of(attempt.started_at, attempt.cost_center):
-        period = scope.rpartition(", ")[2].partition(" ")[0]
-        cap: Decimal | None = getattr(budgets.overall if scope.startswith("overall, ") else own, period)
-        found[scope] = None if cap is None else nanodollars(cap)
+def caps_for(budgets: Budgets, scopes: Sequence[Scope], cost_center: str = "", user: str = "") -> dict[str, int]:
+    """Return the cap of every scope that has one, in nanodollars. Names as the configuration has them."""
+    caps = {
+        "overall": budgets.overall,
+        "cost center": budgets.cost_centers.get(cost_center, budgets.each_cost_center),
+        "user": budgets.users.get(user, budgets.each_user),
+    }
+    found: dict[str, int] = {}
+    for scope in scopes:
+        cap: Decimal | None = getattr(caps[scope.subject], scope.period)
+        if cap is not None:
+            found[scope.key] = nanodollars(cap)
     return found

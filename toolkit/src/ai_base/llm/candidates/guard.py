@@ -17,6 +17,7 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
+from ai_base.llm.cancellation import shielded
 from ai_base.llm.candidates.bounds import Messages, Params, Request, Settings, most_input_tokens, without_personal_data
 from ai_base.llm.candidates.breaker import Breaker
 from ai_base.llm.candidates.failures import is_free, kind_of
@@ -32,9 +33,9 @@ from ai_base.llm.errors import (
     UnpricedModelError,
 )
 from ai_base.llm.interaction import ActiveInteraction, caps_for, current_interaction
-from ai_base.llm.ledger.database import surely
+from ai_base.llm.ledger.counters import scopes_of
 from ai_base.llm.ledger.ledger import Ledger
-from ai_base.llm.ledger.records import Attempt, new_id, now, storable, told
+from ai_base.llm.ledger.records import Attempt, log_fields, new_id, now, storable
 from ai_base.text.scrub import scrub
 
 log = structlog.get_logger(__name__)
@@ -142,7 +143,7 @@ class Guard(WrapperModel):
         async with self.limiter.slot(timeout) as waited:
             attempt = Attempt(new_id(), call.row.id, 0, self.name, now(), call.row.cost_center, call.row.prompt)
             attempt.model, attempt.queue_ms, attempt.reserved = self.model_name, round(waited * 1000, 3), bound
-            attempt.breaker = self.breaker.state
+            attempt.breaker, attempt.user = self.breaker.state, call.row.user
             with self.breaker.watch():
                 reserved = await self._reserve(call, attempt)
                 headers: dict[str, str] = {}
@@ -160,9 +161,9 @@ class Guard(WrapperModel):
                     attempt.context_used = (attempt.input_tokens + attempt.output_tokens) / window if window else None
                     call.budget.settle(bound, attempt.cost)
                     call.row.cost += attempt.cost
-                    log.info("llm attempt", **told(attempt))
+                    log.info("llm attempt", **log_fields(attempt))
                     if reserved:
-                        await surely(self._settle(attempt))
+                        await shielded(self._settle(attempt))
 
     async def _reserve(self, call: ActiveInteraction, attempt: Attempt) -> bool:
         """Hold the bound against every cap, or refuse; whether the ledger knows of it."""
@@ -171,7 +172,8 @@ class Guard(WrapperModel):
         call.row.calls += 1
         attempt.number = call.row.calls
         try:
-            limits = caps_for(budgets, call.cost_center, attempt)
+            scopes = scopes_of(attempt.started_at, attempt.cost_center, attempt.user)
+            limits = caps_for(budgets, scopes, call.cost_center, call.user)
             async with asyncio.timeout(call.remaining()):
                 await self.ledger.reserve(attempt, call.row, limits, call.remaining() + EXPIRY_MARGIN)
         except BaseException as error:
@@ -182,7 +184,7 @@ class Guard(WrapperModel):
             call.row.calls -= 1
             if isinstance(error, asyncio.CancelledError):  # it may have been booked before that was noticed
                 attempt.status = "abandoned"
-                await surely(self._settle(attempt, booked=False))
+                await shielded(self._settle(attempt, booked=False))
             if isinstance(error, TimeoutError):
                 raise DeadlineExceededError(call.deadline) from error
             raise

@@ -8,12 +8,12 @@ from typing import Unpack
 
 import structlog
 
+from ai_base.llm.cancellation import shielded
 from ai_base.llm.configuration.config import Config
 from ai_base.llm.errors import LedgerError, LLMError, RefusedError
 from ai_base.llm.interaction import ActiveInteraction, Attribution, find_interaction
-from ai_base.llm.ledger.database import surely
 from ai_base.llm.ledger.ledger import Ledger
-from ai_base.llm.ledger.records import told
+from ai_base.llm.ledger.records import log_fields
 from ai_base.text.scrub import scrub
 
 log = structlog.get_logger(__name__)
@@ -51,8 +51,8 @@ class Interactions:
         finally:
             call.end()
             call.row.latency_ms = round((time.perf_counter() - start) * 1000, 3)
-            log.info("llm interaction", **told(call.row))
-            await surely(self._record(call))
+            log.info("llm interaction", **log_fields(call.row))
+            await shielded(self._record(call))
 
     @asynccontextmanager
     async def join(self) -> AsyncIterator[ActiveInteraction]:

@@ -1,27 +1,33 @@
-"""For tests and benchmarks: do the counters of a ledger agree with the rows behind them?"""
+"""For tests and benchmarks: do the counters of a ledger agree with its rows?"""
 
-import json
 from collections import Counter
 
+from ai_base.llm.ledger.counters import scopes_of
 from ai_base.llm.ledger.ledger import Ledger
-from ai_base.llm.ledger.records import Attempt, scopes_of
 from ai_base.llm.money import dollars
 
 
 async def differences(ledger: Ledger) -> list[str]:
-    """Compare, in one moment; what differs is told in a line each."""
-    paid = "SELECT substr(started_at, 1, 13), cost_center, CAST(sum(cost) AS BIGINT) FROM attempts GROUP BY 1, 2"
+    """Compare counters, rows and the spend by day in one snapshot. Returns a line for each difference.
+
+    Periods from which attempts were pruned are left out.
+    """
     async with ledger.database.transaction(read_only=True) as execute:
         counters = await execute("SELECT scope, spent, held FROM counters ORDER BY scope")
-        costs = await execute(paid)
-        open_ = await execute("SELECT record FROM unfinished WHERE kind = ?", (Attempt.__name__,))
-        [[days]] = await execute("SELECT CAST(coalesce(sum(cost), 0) AS BIGINT) FROM spend_by_day")
-    spent, held = Counter[str](), Counter[str]()
-    for hour, cost_center, cost in costs:
-        spent.update(dict.fromkeys(scopes_of(hour, cost_center), cost))
-    for attempt in (json.loads(text) for (text,) in open_):
-        held.update(dict.fromkeys(scopes_of(attempt["started_at"], attempt["cost_center"]), attempt["reserved"]))
-    told = [(f"{scope}, spent", counted, spent[scope]) for scope, counted, _ in counters]
-    told += [(f"{scope}, held", counted, held[scope]) for scope, _, counted in counters]
-    told += [("all days", days, sum(cost for *_, cost in costs))]
-    return [f"{what}: {dollars(one):f}, by rows {dollars(other):f}" for what, one, other in told if one != other]
+        attempts = await execute('SELECT started_at, cost_center, "user", cost, reserved, owner FROM attempts')
+        by_day = await execute("SELECT day, CAST(sum(cost) AS BIGINT) FROM spend_by_day GROUP BY day ORDER BY day")
+        pruned = await execute("SELECT max(before) FROM pruned")
+    complete_from = pruned[0][0] or ""
+    spent, held, spent_by_day = Counter[str](), Counter[str](), Counter[str]()
+    for started_at, cost_center, user, cost, reserved, owner in attempts:
+        for scope in scopes_of(started_at, cost_center, user):
+            spent[scope.key] += 0 if owner else cost
+            held[scope.key] += reserved if owner else 0
+        spent_by_day[started_at[:10]] += 0 if owner else cost
+    compared = []
+    for key, counted_spent, counted_held in counters:
+        period_start = key.rpartition(" ")[2]
+        if period_start >= complete_from:
+            compared += [(f"{key}, spent", counted_spent, spent[key]), (f"{key}, held", counted_held, held[key])]
+    compared += [(f"spend on {day}", cost, spent_by_day[day]) for day, cost in by_day if day >= complete_from]
+    return [f"{what}: {dollars(one):f}, by rows {dollars(other):f}" for what, one, other in compared if one != other]

@@ -18,7 +18,7 @@ def new_id() -> str:
 
 @dataclass
 class Interaction:
-    """One question to the AI and what became of it, however many attempts that took."""
+    """One question to the AI and its outcome, with one or more attempts."""
 
     id: str
     started_at: str
@@ -33,10 +33,10 @@ class Interaction:
     request: str = ""
     """The rendered prompt, scrubbed."""
     response: str = ""
-    """What was answered, scrubbed."""
+    """The answer, scrubbed."""
     model: str = ""
     source: str = ""
-    """model, cache, fallback or human; empty when nothing was answered."""
+    """model, cache, fallback or human; empty if there was no answer."""
     status: str = "open"
     """ok, failed, refused (no money was spent on it) or lost (its process died)."""
     error: str = ""
@@ -44,6 +44,12 @@ class Interaction:
     calls: int = 0
     cost: int = 0
     latency_ms: float = 0.0
+    repairs: str = ""
+    """What was repaired in the reply's syntax, separated by semicolons."""
+    truncated: bool = False
+    """Whether the answer was cut off."""
+    cache_key: str = ""
+    """The key under which the response can be used again; empty if it cannot."""
 
 
 @dataclass
@@ -59,9 +65,9 @@ class Attempt:
     cost_center: str = "default"
     prompt: str = ""
     model: str = ""
-    """As the provider reports it; as configured where it reported nothing."""
+    """As the provider reports it; as configured if it reports nothing."""
     status: str = "open"
-    """ok, failed, abandoned (its caller went away) or lost (its process died)."""
+    """ok, failed, abandoned (its caller was cancelled) or lost (its process died)."""
     error: str = ""
     reserved: int = 0
     cost: int = 0
@@ -72,26 +78,31 @@ class Attempt:
     latency_ms: float = 0.0
     queue_ms: float = 0.0
     context_used: float | None = None
-    """Share of the model's context window that the request and the answer took, 0 to 1."""
+    """Share of the model's context window that request and answer took, 0 to 1."""
     limit_left: float | None = None
     """Share of the provider's rate limit that is left, 0 to 1, from its response headers."""
     breaker: str = "closed"
+    user: str = ""
+    cached_input_tokens: int = 0
+    """Input tokens that the provider read from its cache; `input_tokens` includes them."""
+    reasoning_tokens: int = 0
+    """Output tokens that were not shown; `output_tokens` includes them."""
 
 
 @dataclass
 class Escalation:
-    """A question that waits for a person, or has been answered by one."""
+    """A question that waits for a person's answer, or has one."""
 
     id: str
     interaction_id: str
     created_at: str
     key: str
-    """Equal for equal questions, so that a person's answer serves the next caller too."""
+    """Equal for equal questions, so that the next caller gets the person's answer too."""
     reason: str
     prompt: str
     request: str
     draft: str = ""
-    """What the model would have answered, where it did."""
+    """The model's output, if there was one."""
     output_type: str = ""
     """`module:Class` that an answer must fit; empty for text."""
     answer: str = ""
@@ -100,23 +111,16 @@ class Escalation:
 
 
 def storable(value: object) -> object:
-    """Make a text one that every database takes: valid UTF-8 without NUL."""
+    """Return the value; a text without NUL and lone surrogates, which not every database stores."""
     if isinstance(value, str) and not (value.isascii() and "\0" not in value):
         return value.encode(errors="replace").decode().replace("\0", "\ufffd")
     return value
 
 
-def told(row: Interaction | Attempt) -> dict[str, object]:
-    """Return what a row holds, for a line in the log: without texts, which may be long, and without what is empty."""
-    return {name: value for name, value in vars(row).items() if value not in ("", None) and name not in _TEXTS}
+_NOT_LOGGED = ("request", "response", "cache_key")
 
 
-_TEXTS = ("request", "response")
-PERIODS = {"hour": 13, "day": 10, "month": 7}
-"""How many characters of a time stamp name the period."""
-
-
-def scopes_of(started_at: str, cost_center: str) -> list[str]:
-    """Name the counters that an attempt is held against, in order; those without a cap as well, for the cap to come."""
-    names = (f"cost center {cost_center}", "overall")
-    return sorted(f"{name}, {period} {started_at[:end]}" for name in names for period, end in PERIODS.items())
+def log_fields(row: Interaction | Attempt) -> dict[str, object]:
+    """Return the fields of a row for a log line: without the texts, which may be long, and without empty fields."""
+    fields = {name: value for name, value in vars(row).items() if name not in _NOT_LOGGED}
+    return {name: value for name, value in fields.items() if value is not None and value is not False and value != ""}
