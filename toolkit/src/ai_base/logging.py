@@ -1,5 +1,6 @@
 """One log for everything: structlog, the standard library and every third-party logger, in one form."""
 
+import io
 import json
 import logging
 import sys
@@ -10,8 +11,9 @@ from contextlib import contextmanager
 from typing import Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
+from ai_base.text.clean import remove_invisible
 from ai_base.text.scrub import scrub
 
 
@@ -39,10 +41,8 @@ def configure_logging(
         final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_to_json)]
     else:
         # Plain tracebacks: the pretty ones print local variables, and one of them may be a secret.
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-        final.append(renderer)
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_write_traceback)
+        final += [_remove_escape_codes, renderer]
 
     handler = logging.StreamHandler(stream)
     handler.setLevel(level)  # a library may have set its own logger to more
@@ -72,6 +72,21 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return scrub(super().format(record))
+
+
+def _remove_escape_codes(_logger: object, _method: str, record: EventDict) -> EventDict:
+    """Keep what a provider or a user wrote from changing the terminal. In JSON, control characters are escaped."""
+    return {key: _printable(value) if isinstance(value, str) else value for key, value in record.items()}
+
+
+def _printable(text: str) -> str:
+    return remove_invisible(scrub(text))  # in this order: the rest of an escape code can hide a number's beginning
+
+
+def _write_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    stream.write(_printable(text.getvalue()))
 
 
 def _log_uncaught(error: BaseException | None) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 import sys
 import threading
 import warnings
@@ -199,3 +200,16 @@ def test_a_correlation_id_is_made_up_and_taken_back() -> None:
         assert structlog.contextvars.get_contextvars() == {"correlation_id": second}
 
     assert structlog.contextvars.get_contextvars() == {}
+
+
+def test_on_a_terminal_no_text_can_change_it() -> None:
+    stream = Terminal()
+    configure_logging("INFO", "console", stream)
+    hostile = "\x1b[2J\x1b]0;owned\x07\u202e\x9b31m"
+
+    structlog.get_logger("ours").warning(hostile, model=hostile, exc_info=ValueError(hostile))
+    logging.getLogger("theirs").warning("%s", hostile, exc_info=ValueError(hostile))
+
+    shown = re.sub(r"\x1b\[\d*m", "", stream.getvalue())  # our own colours
+    assert shown.count("]0;owned") == 5
+    assert set(shown) & set("\x1b\x07\u202e\x9b") == set()
