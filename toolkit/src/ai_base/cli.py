@@ -14,17 +14,20 @@ from pydantic import BaseModel
 from ai_base.errors import AIBaseError
 from ai_base.logging import configure_logging, correlation
 from ai_base.settings import AppSettings, load_settings
-from ai_base.text.clean import clean
+from ai_base.text.clean import remove_invisible
 from ai_base.text.reply import ReplyError, parse_reply
 
 
 def create_app(package: str, settings: type[AppSettings], summary: str) -> typer.Typer:
     """Make a Typer application whose commands find the loaded `settings` in `context.obj`.
 
-    An `AIBaseError` ends a command with its message on standard error and exit code 1. On a terminal only warnings are
-    logged unless `-v` is given, so that the answer is what a person reads; elsewhere `LOG_LEVEL` decides.
+    An `AIBaseError` ends a command with its message on standard error and the error's exit code. On a terminal only
+    warnings are logged unless `-v` is given, so that a person reads the answer; elsewhere `LOG_LEVEL` decides.
     """
-    app = typer.Typer(no_args_is_help=True, help=summary)
+    # Typer's own tracebacks would show what a provider or a ticket wrote, without scrubbing it.
+    app = typer.Typer(
+        name=package.replace("_", "-"), no_args_is_help=True, help=summary, pretty_exceptions_enable=False
+    )
 
     def show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer passes a callback its value by position
         if wanted:
@@ -37,7 +40,7 @@ def create_app(package: str, settings: type[AppSettings], summary: str) -> typer
         version: Annotated[  # noqa: ARG001 - its callback does the work
             bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
         ] = False,
-        verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the log on a terminal, too.")] = False,
+        verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show the log on a terminal.")] = False,
     ) -> None:
         context.with_resource(_errors_as_one_line())
         loaded = load_settings(settings)
@@ -50,8 +53,8 @@ def create_app(package: str, settings: type[AppSettings], summary: str) -> typer
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
-    """Print a line without the control characters that could change a terminal."""
-    typer.echo(clean(text, "keep"), err=err)
+    """Print a text without the control and invisible characters that could change what a terminal shows."""
+    typer.echo(remove_invisible(text), err=err)
 
 
 def read_file(file: typer.FileText) -> str:
@@ -97,5 +100,5 @@ def _errors_as_one_line() -> Iterator[None]:
     try:
         yield
     except AIBaseError as error:
-        echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        echo("; ".join(str(error).splitlines()), err=True)
+        raise typer.Exit(error.exit_code) from error

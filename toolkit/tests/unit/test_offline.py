@@ -61,23 +61,37 @@ def run(text: str, output_type: Any = str) -> Any:
 
 @pytest.mark.parametrize("mode", [NativeOutput, PromptedOutput, ToolOutput])
 @pytest.mark.parametrize(
-    ("ticket", "category", "urgency", "confidence"),
+    ("ticket", "category", "urgency"),
     [
-        ("I was charged twice, my invoice is wrong", "billing", 1, 0.8),
-        ("The app crashes when I open it", "bug", 2, 0.8),
-        ("How do I change my password?", "question", 1, 0.8),
-        ("It is urgent! All is down! It crashed.", "bug", 5, 0.8),
-        ("Good morning", "other", 1, 0.2),
+        ("I was charged twice, my invoice is wrong", "billing", 1),
+        ("The app crashes when I open it", "bug", 2),
+        ("How do I change my password?", "question", 1),
+        ("It is urgent! All is down! It crashed.", "bug", 5),
+        ("Good morning", "other", 1),
+        ("The app crashes when I open an invoice", "other", 2),  # words speak for two categories
     ],
 )
-def test_a_ticket_is_triaged_by_its_words(
-    mode: Any, ticket: str, category: Any, urgency: int, confidence: float
+def test_a_ticket_is_triaged_by_its_words_without_confidence_and_the_text_says_so(
+    mode: Any, ticket: str, category: Any, urgency: int
 ) -> None:
-    summary = ticket[: ticket.find("!") + 1] or ticket
+    summary = f"{MARK} {ticket[: ticket.find('!') + 1] or ticket}"
 
     triage = run(ticket, mode(Triage))
 
-    assert triage == Triage(category=category, urgency=urgency, summary=summary, confidence=confidence)
+    assert triage == Triage(category=category, urgency=urgency, summary=summary, confidence=0)
+
+
+def test_a_confidence_is_the_lowest_that_the_schema_allows() -> None:
+    number = {"type": "number", "minimum": 0.25, "maximum": 1}
+    schema = {"type": "object", "properties": {"confidence": number, "confidence_in_category": number}}
+
+    assert ask(schema, "It is urgent!!!!") == {"confidence": 0.25, "confidence_in_category": 0.25}
+    assert ask({"type": "object", "properties": {"urgency": number}}, "It is urgent!!!!") == {"urgency": 1}
+
+
+@pytest.mark.parametrize(("longest", "text"), [(59, "It is late."), (60, f"{MARK} It is late.")])
+def test_a_text_is_marked_where_there_is_room(longest: int, text: str) -> None:
+    assert ask({"type": "string", "maxLength": longest}, "It is late.") == text
 
 
 def test_text_is_taken_from_the_prompt_and_marked() -> None:
@@ -98,7 +112,7 @@ def test_a_stream_gives_the_same(mode: Any) -> None:
     text, triage = asyncio.run(both())
 
     assert text == "[offline,| no| model| was| asked]| It| is| late."
-    assert (triage.category, triage.summary) == ("bug", "The app crashes.")
+    assert (triage.category, triage.summary) == ("bug", f"{MARK} The app crashes.")
 
 
 def test_tokens_are_counted_and_the_model_names_itself() -> None:
@@ -142,14 +156,14 @@ def test_any_schema_is_met() -> None:
         "since": dt.date(2000, 1, 1),
         "at": dt.datetime(2000, 1, 1, tzinfo=dt.UTC),
         "id": UUID("00000000-0000-4000-8000-000000000000"),
-        "pair": (0, "I want a refund."),
+        "pair": (0, f"{MARK} I want a refund."),
         "maybe": 0,
         "nothing": None,
         "none_of": [],
         "tags": {},
     }
     assert [line.model_dump() for line in everything.lines] == [
-        {"name": "I want a refund.".ljust(50, "."), "amount": 7, "ratio": 0.500001}
+        {"name": f"{MARK} I want a refund.".ljust(50, "."), "amount": 7, "ratio": 0.500001}
     ] * 2
     assert everything.tree.left is not None
 
@@ -157,4 +171,4 @@ def test_any_schema_is_met() -> None:
 def test_an_empty_prompt_is_answered() -> None:
     schema = TypeAdapter(Annotated[str, Field(min_length=1)]).json_schema()
 
-    assert ask(schema, "") == "(no text)"
+    assert ask(schema, "") == f"{MARK} (no text)"

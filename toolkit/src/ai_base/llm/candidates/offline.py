@@ -1,6 +1,10 @@
-"""A demonstration model that needs no key: it computes an answer from the words it sees, and understands nothing."""
+"""A demonstration model that needs no key. It computes an answer from the words of the prompt, and understands nothing.
+
+So its confidence is the lowest that the schema allows, and its texts say that no model was asked.
+"""
 
 import json
+import math
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,29 +15,43 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls
 from ai_base.text.lenient_json import JSON
 
 MARK = "[offline, no model was asked]"
-_MAX_DEPTH = 4
-_HINTS = {  # beginnings of everyday words that speak for a value
-    "billing": "bill charge invoice pay price refund subscription money card",
-    "bug": "bug crash error broke fail exception freez",
-    "question": "how what where which whether ?",
-    "account": "account login log password sign profile",
-    "urgent": "! urgent asap immediate down outage crash critical emergenc block breach everyone",
-    "positive": "thank great love perfect excellent happy",
-    "negative": "angry terrible worst hate disappoint unacceptable",
+"""Stands at the beginning of every text that is long enough for it."""
+
+SHORTEST_MARKED_TEXT = 60
+"""Characters. A shorter field would have no room for anything but the mark."""
+
+MAX_DEPTH = 4
+"""Levels of a schema that are filled as far as possible. Below, optional parts are left out: it may contain itself."""
+
+HINTS = {
+    "billing": ["bill", "charge", "invoice", "pay", "price", "refund", "subscription", "money", "card"],
+    "bug": ["bug", "crash", "error", "broke", "fail", "exception", "freez"],
+    "question": ["how", "what", "where", "which", "whether", "?"],
+    "account": ["account", "login", "log", "password", "sign", "profile"],
+    "urgent": ["!", "urgent", "asap", "immediate", "down", "outage", "crash", "critical", "emergenc"],
+    "positive": ["thank", "great", "love", "perfect", "excellent", "happy"],
+    "negative": ["angry", "terrible", "worst", "hate", "disappoint", "unacceptable"],
 }
-_FORMATS = {
+"""Beginnings of words that speak for a value. A value that is not listed is looked for by its own beginning."""
+
+FORMATS = {
     "date": "2000-01-01",
     "date-time": "2000-01-01T00:00:00Z",
     "time": "00:00:00Z",
+    "duration": "PT0S",
     "uri": "https://example.com/",
+    "email": "offline@example.com",
+    "uuid": "00000000-0000-4000-8000-000000000000",
 }
-_FORMATS |= {"email": "offline@example.com", "uuid": "00000000-0000-4000-8000-000000000000", "duration": "PT0S"}
+"""Values of texts that must have a format."""
+
+MANY_URGENT_WORDS = 4
 
 
 class OfflineModel(FunctionModel):
-    """Text: sentences of the prompt. Structured output: what fits the schema and the prompt's words. Calls no tool.
+    """Answers with sentences of the prompt, or with values that fit the schema and the prompt's words. Calls no tool.
 
-    Tokens are estimated (50 and more for a request), and cost nothing.
+    Tokens are estimated, at least 50 for a request, and cost nothing.
     """
 
     def __init__(self) -> None:
@@ -46,17 +64,22 @@ class OfflineModel(FunctionModel):
 
 
 async def _respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-    text, output = _last_prompt(messages), info.model_request_parameters.output_object
-    if output:  # only there in the modes that answer in JSON
-        answer = _Answer(text, output.json_schema).value(output.json_schema)
+    prompt, output = _last_prompt(messages), info.model_request_parameters.output_object
+    if output:  # set in the modes in which the answer is JSON text
+        answer = _Answer(prompt, output.json_schema).fill()
         return ModelResponse([TextPart(json.dumps(answer, ensure_ascii=False))], provider_name="offline")
     if info.output_tools and not info.allow_text_output:
-        schema = info.output_tools[0].parameters_json_schema
-        arguments = json.dumps(_Answer(text, schema).value(schema))
-        return ModelResponse([ToolCallPart(info.output_tools[0].name, arguments)], provider_name="offline")
-    sentences = _sentences(text)  # the first says what it is about, the longest says most
-    summary = sentences[0] if sentences[0] == (most := max(sentences, key=len)) else f"{sentences[0]} {most}"
-    return ModelResponse([TextPart(f"{MARK} {summary[:500]}")], provider_name="offline")
+        tool = info.output_tools[0]
+        arguments = json.dumps(_Answer(prompt, tool.parameters_json_schema).fill())
+        return ModelResponse([ToolCallPart(tool.name, arguments)], provider_name="offline")
+    return ModelResponse([TextPart(f"{MARK} {_summary(prompt)}")], provider_name="offline")
+
+
+def _summary(text: str) -> str:
+    """Return the first sentence and the longest one."""
+    sentences = _sentences(text)
+    first, longest = sentences[0], max(sentences, key=len)
+    return (first if first == longest else f"{first} {longest}")[:500]
 
 
 async def _stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
@@ -69,84 +92,114 @@ async def _stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterato
 
 
 def _last_prompt(messages: list[ModelMessage]) -> str:
-    """Return what the user said last; where a tag encloses the data, as in <ticket>...</ticket>, only that."""
+    """Return what the user said last. Where a tag encloses the data, as in <ticket>...</ticket>, only that counts."""
     parts = [part for message in messages if isinstance(message, ModelRequest) for part in message.parts]
-    content = next((part.content for part in reversed(parts) if isinstance(part, UserPromptPart)), "")
+    prompts = [part.content for part in parts if isinstance(part, UserPromptPart)]
+    content = prompts[-1] if prompts else ""
     text = content if isinstance(content, str) else "\n".join(item for item in content if isinstance(item, str))
-    for closing in list(re.finditer(r"</(\w{1,40})>", text))[-1:]:
-        text = text[: closing.start()].partition(f"<{closing[1]}>")[2] or text
+    closing_tags = list(re.finditer(r"</(\w{1,40})>", text))
+    if closing_tags:
+        last = closing_tags[-1]
+        _, _, enclosed = text[: last.start()].partition(f"<{last[1]}>")
+        text = enclosed or text
     return text.strip()
 
 
 def _sentences(text: str) -> list[str]:
-    return [sentence.strip() for sentence in re.split(r"(?<=[.!?])\s|\n", text) if sentence.strip()] or ["(no text)"]
+    found = [sentence.strip() for sentence in re.split(r"(?<=[.!?])\s|\n", text)]
+    return [sentence for sentence in found if sentence] or ["(no text)"]
 
 
 class _Answer:
-    """Fills a JSON schema from a text, and counts how many of its choices the text speaks of."""
+    """Fills a JSON schema with values that the words of a text speak for."""
 
     def __init__(self, text: str, schema: dict[str, Any]) -> None:
-        self.root, self.sentences, self.choices, self.found = schema, _sentences(text), 0, 0
+        self.schema, self.sentences = schema, _sentences(text)
         self.words = re.findall(r"\w+|[!?]", text[:20_000].lower())
 
-    def value(self, schema: dict[str, Any], name: str = "", depth: int = 0) -> JSON:
-        while "$ref" in schema or "anyOf" in schema or "oneOf" in schema or "allOf" in schema:
-            options = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or [self.root]
-            for key in schema.get("$ref", "").split("/")[1:]:
-                options = [options[0][key]]
-            # The first real one; deep down nothing, if that is allowed, because a schema may contain itself.
-            schema = min(options, key=lambda it: (it.get("type") == "null") != (depth > _MAX_DEPTH))
-        result: JSON
+    def fill(self) -> JSON:
+        return self._value(self.schema, "", 0)
+
+    def _value(self, schema: dict[str, Any], name: str, depth: int) -> JSON:  # noqa: PLR0911 - one for each type
+        schema = self._resolved(schema, depth)
+        if "const" in schema:
+            constant: JSON = schema["const"]
+            return constant
+        if "enum" in schema:
+            return self._choice(schema["enum"])
         match schema.get("type", "string"):
-            case _ if "const" in schema or "enum" in schema:
-                result = schema["const"] if "const" in schema else self.choice(schema["enum"])
             case "object":
-                result = self.object(schema, depth)
+                return self._object(schema, depth)
             case "array":
-                result = self.array(schema, name, depth)
-            case "integer" | "number" as kind:
-                result = self.number(schema, name, schema.get("multipleOf", 1 if kind == "integer" else 0))
+                return self._array(schema, name, depth)
+            case "integer" | "number":
+                return self._number(schema, name)
             case "boolean":
-                result = self.count(name) > 0
-            case "string" if schema.get("format") not in _FORMATS:
-                sentence = next((each for each in self.sentences if len(each.split()) > 1), self.sentences[0])
-                result = sentence[: schema.get("maxLength", 500)].ljust(schema.get("minLength", 0), ".")
-            case _:
-                result = _FORMATS.get(schema.get("format", ""))  # null has none
-        return result
+                return self._count(name) > 0
+            case "string":
+                return FORMATS.get(schema.get("format", "")) or self._text(schema)
+            case _:  # null
+                return None
 
-    def count(self, name: str) -> int:
+    def _resolved(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
+        """Follow references and choose among alternatives: the first that is not null, far down null if possible."""
+        while True:
+            if "$ref" in schema:
+                target = self.schema
+                for key in schema["$ref"].split("/")[1:]:
+                    target = target[key]
+                schema = target
+                continue
+            options = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+            if not options:
+                return schema
+            nulls = [option for option in options if option.get("type") == "null"]
+            others = [option for option in options if option.get("type") != "null"]
+            preferred = [*nulls, *others] if depth > MAX_DEPTH else [*others, *nulls]
+            schema = preferred[0]
+
+    def _count(self, name: str) -> int:
         """Count the words of the text that speak for what `name` names."""
-        parts = re.findall("[a-z]{3,}", name.lower())
-        stems = tuple(stem for part in parts for stem in _HINTS.get(part, part[: max(4, len(part) - 2)]).split())
-        return sum(word.startswith(stems) for word in self.words)
+        beginnings: list[str] = []
+        for part in re.findall("[a-z]{3,}", name.lower()):
+            beginnings += HINTS.get(part, [part[: max(4, len(part) - 2)]])
+        return sum(word.startswith(tuple(beginnings)) for word in self.words)
 
-    def urgency(self) -> float:
-        return min(1.0, self.count("urgent") / 4)
+    def _choice(self, options: list[Any]) -> Any:  # noqa: ANN401 - an enumeration may hold anything
+        """Return the option that most words speak for; the last, which often is "other", unless there is just one."""
+        scores = [self._count(str(option)) for option in options]
+        best = max(scores)
+        return options[scores.index(best)] if best and scores.count(best) == 1 else options[-1]
 
-    def choice(self, options: list[Any]) -> Any:  # noqa: ANN401 - an enumeration may hold anything
-        scores = [self.count(str(option)) for option in options]
-        self.choices, self.found = self.choices + 1, self.found + (max(scores) > 0)
-        return options[scores.index(max(scores)) if max(scores) else -1]
+    def _object(self, schema: dict[str, Any], depth: int) -> dict[str, JSON]:
+        properties = schema.get("properties", {})
+        names = schema.get("required", []) if depth > MAX_DEPTH else list(properties)
+        return {name: self._value(properties[name], name, depth + 1) for name in names}
 
-    def object(self, schema: dict[str, Any], depth: int) -> dict[str, JSON]:
-        kept = schema.get("required", []) if depth > _MAX_DEPTH else list(schema.get("properties", {}))
-        ordered = sorted(kept, key=lambda name: "confidence" in name)  # which tells about all others
-        values = {name: self.value(schema["properties"][name], name, depth + 1) for name in ordered}
-        return {name: values[name] for name in kept}
+    def _array(self, schema: dict[str, Any], name: str, depth: int) -> list[JSON]:
+        if "prefixItems" in schema:
+            items = schema["prefixItems"]
+        else:
+            wanted = 0 if depth > MAX_DEPTH else min(1, schema.get("maxItems", 1))
+            items = [schema.get("items", {})] * max(wanted, schema.get("minItems", 0))
+        return [self._value(item, name, depth + 1) for item in items]
 
-    def array(self, schema: dict[str, Any], name: str, depth: int) -> list[JSON]:
-        least, wanted = schema.get("minItems", 0), 0 if depth > _MAX_DEPTH else 1
-        items = schema.get("prefixItems") or [schema.get("items", {})] * max(
-            least, min(wanted, schema.get("maxItems", 1))
-        )
-        return [self.value(item, name, depth + 1) for item in items]
+    def _text(self, schema: dict[str, Any]) -> str:
+        sentence = next((each for each in self.sentences if len(each.split()) > 1), self.sentences[0])
+        longest = schema.get("maxLength", 500)
+        if longest >= SHORTEST_MARKED_TEXT:
+            sentence = f"{MARK} {sentence}"
+        return sentence[:longest].ljust(schema.get("minLength", 0), ".")
 
-    def number(self, schema: dict[str, Any], name: str, step: float) -> float:
-        small = step or 1e-6
-        low = schema.get("minimum", schema["exclusiveMinimum"] + small if "exclusiveMinimum" in schema else 0)
-        high = schema.get("maximum", schema["exclusiveMaximum"] - small if "exclusiveMaximum" in schema else low + 10)
-        found = 0.2 + 0.6 * self.found / max(1, self.choices)
-        value: float = low + (high - low) * (found if "confidence" in name else self.urgency())
-        first = -(-low // step) * step if step else 0  # the lowest multiple
-        return first + int((value - first) // step) * step if step else round(value, 6)
+    def _number(self, schema: dict[str, Any], name: str) -> float:
+        """Return a number between the bounds: how urgent the text sounds. A confidence is as low as it may be."""
+        step = schema.get("multipleOf", 1 if schema["type"] == "integer" else 0)
+        beside = step or 1e-6  # from an exclusive bound to the nearest number that is allowed
+        low = schema["exclusiveMinimum"] + beside if "exclusiveMinimum" in schema else schema.get("minimum", 0)
+        high = schema["exclusiveMaximum"] - beside if "exclusiveMaximum" in schema else schema.get("maximum", low + 10)
+        urgency = min(1.0, self._count("urgent") / MANY_URGENT_WORDS)
+        value: float = low if "confidence" in name else low + (high - low) * urgency
+        if not step:
+            return round(value, 6)
+        lowest_multiple = math.ceil(low / step) * step
+        return lowest_multiple + int((value - lowest_multiple) // step) * step

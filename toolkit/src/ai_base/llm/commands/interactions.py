@@ -1,0 +1,107 @@
+"""The commands `interactions` and `replay`."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import typer
+
+from ai_base.cli import echo
+from ai_base.llm.commands.opened_ledger import with_ledger
+from ai_base.llm.commands.tables import money, one_line, print_table
+from ai_base.llm.ledger.records import Attempt, Interaction
+from ai_base.llm.money import dollars
+
+type Status = Literal["ok", "failed", "refused", "lost"]
+type Source = Literal["model", "cache", "fallback", "human"]
+
+SHORT_ID = 12
+"""Hexadecimal digits of an id that a table shows: they count time in units of 66 microseconds."""
+
+AMOUNTS = ("cost", "reserved")
+
+
+def interactions(  # noqa: PLR0913, PLR0917 - the filters
+    interaction_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Show this one in full; the start of its id is enough.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    cost_center: Annotated[str | None, typer.Option(help="Only of this cost centre.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Only of this prompt.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only with this status.")] = None,
+    source: Annotated[Source | None, typer.Option(help="Only with answers from here.")] = None,
+) -> None:
+    """List interactions, or show one with all its attempts."""
+    if interaction_id is not None:
+        _show(*with_ledger(lambda ledger: ledger.interaction(interaction_id)))
+        return
+    equal = {"cost_center": cost_center, "prompt": prompt, "status": status, "source": source}
+    found = with_ledger(lambda ledger: ledger.interactions(limit, **equal))
+    if not found:
+        filtered = any(value is not None for value in equal.values())
+        reason = (
+            "No interaction matches; leave out an option." if filtered else "No interactions yet. Ask a model first."
+        )
+        echo(reason, err=True)
+        return
+    ids = short_ids([row.id for row in found])
+    header = ("id", "started (UTC)", "prompt", "cost centre", "outcome", "calls", "US dollars")
+    rows = [
+        (short, _minute(row.started_at), row.prompt, row.cost_center, _outcome(row), row.calls, dollars(row.cost))
+        for short, row in zip(ids, found, strict=True)
+    ]
+    print_table(header, rows, flexible=["prompt", "cost centre"])
+
+
+def replay(
+    interaction_id: Annotated[str, typer.Argument(metavar="ID", help="The start of its id is enough.")],
+) -> None:
+    """Ask again what an interaction asked, with today's configuration, and show both answers."""
+
+    async def run() -> tuple[Interaction, Interaction]:
+        from ai_base.llm.gateway.gateway import Gateway  # noqa: PLC0415 - the client library takes a second to import
+
+        async with Gateway.open() as gateway:
+            recorded, answer = await gateway.replay(interaction_id)
+            repeated, _ = await gateway.ledger.interaction(answer.interaction_id)
+            return recorded, repeated
+
+    recorded, repeated = asyncio.run(run())
+    for label, row in (("then", recorded), ("now ", repeated)):
+        echo(f"{label} ({one_line(row.model) or row.source}, {money(dollars(row.cost))}): {one_line(row.response)}")
+
+
+def short_ids(ids: Sequence[str]) -> list[str]:
+    """Cut ids to the length at which they still differ."""
+    length = SHORT_ID
+    while len({each[:length] for each in ids}) < len(set(ids)):
+        length += 1
+    return [each[:length] for each in ids]
+
+
+def _minute(time_stamp: str) -> str:
+    """Shorten 2026-11-23T09:15:03.123456+00:00 to 11-23 09:15."""
+    return f"{time_stamp[5:10]} {time_stamp[11:16]}"
+
+
+def _outcome(row: Interaction) -> str:
+    """Return where an answer came from, or else why there is none."""
+    return row.source if row.status == "ok" and row.source else row.status
+
+
+def _show(row: Interaction, attempts: Sequence[Attempt]) -> None:
+    _show_fields(row, "")
+    for attempt in attempts:
+        echo(f"\nattempt {attempt.number}")
+        _show_fields(attempt, "  ")
+
+
+def _show_fields(record: Interaction | Attempt, indent: str) -> None:
+    for name, value in vars(record).items():
+        shown = money(dollars(value)) if name in AMOUNTS else _indented(value, indent)
+        echo(f"{indent}{name + ':':<16}{shown}".rstrip())
+
+
+def _indented(value: object, indent: str) -> str:
+    """Indent all lines of a text but the first, so that no line of it looks like a field."""
+    return f"\n{indent}{'':<16}".join(str(value).splitlines())
