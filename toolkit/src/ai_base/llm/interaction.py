@@ -1,7 +1,7 @@
 """The active interaction: its row, its attribution, its budget and its deadline."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,11 +13,13 @@ from typing import TypedDict, Unpack
 import structlog
 
 from ai_base.llm.configuration.config import Budgets, Config
-from ai_base.llm.errors import BudgetExceededError, CallLimitError, DeadlineExceededError
-from ai_base.llm.ledger.counters import Scope
+from ai_base.llm.errors import BudgetExceededError, CallLimitError, DeadlineExceededError, RefusedError
+from ai_base.llm.ledger.counters import CapUsage, Scope
 from ai_base.llm.ledger.records import Interaction, new_id, now, storable
 from ai_base.llm.money import dollars, nanodollars
 from ai_base.text.scrub import scrub
+
+log = structlog.get_logger(__name__)
 
 
 @lru_cache(1000)  # the same few names come with every call
@@ -45,6 +47,8 @@ class Budget:
 
     dollars_cap: int | None
     calls_cap: int
+    enforce: bool = True
+    """If not, a call that would exceed a cap is logged and made."""
     calls: int = 0
     spent: int = 0
     held: int = 0
@@ -57,12 +61,17 @@ class Budget:
             BudgetExceededError: The call could exceed the cap.
         """
         if self.calls >= self.calls_cap:
-            raise CallLimitError(self.calls_cap, self.calls)
+            self._refuse(CallLimitError(self.calls_cap, self.calls))
         if self.dollars_cap is not None and self.spent + self.held + amount > self.dollars_cap:
             numbers = (self.dollars_cap, self.spent, self.held, amount)
-            raise BudgetExceededError("interaction", *map(dollars, numbers))
+            self._refuse(BudgetExceededError("interaction", *map(dollars, numbers)))
         self.calls += 1
         self.held += amount
+
+    def _refuse(self, error: RefusedError) -> None:
+        if self.enforce:
+            raise error
+        log.warning("llm cap exceeded, not enforced", error=str(error))
 
     def settle(self, amount: int, cost: int, *, made: bool = True) -> None:
         """Replace a reservation by the call's cost. A call that was not `made` does not count."""
@@ -70,6 +79,10 @@ class Budget:
         self.spent += cost
         if not made:
             self.calls -= 1
+
+
+def _ignore(_: list[CapUsage]) -> None:
+    """Do nothing: the default of `on_reserved`."""
 
 
 @dataclass
@@ -87,6 +100,8 @@ class ActiveInteraction:
     user: str
     """As given; the row holds the anonymous form."""
     outer: "ActiveInteraction | None"
+    on_reserved: Callable[[list[CapUsage]], None] = _ignore
+    """Called with the usage of every cap after each reservation."""
     over: bool = False
     answer: tuple[str, str] | None = None
     """Key and text to store in the answer cache."""
@@ -112,7 +127,7 @@ class ActiveInteraction:
         row = Interaction(new_id(), now(), anonymous(name), cost_center=anonymous(cost_center), user=anonymous(user))
         row.correlation_id = anonymous(str(context.get("correlation_id", "")))
         cap = None if limits.dollars is None else nanodollars(limits.dollars)
-        budget = outer.budget if outer else Budget(cap, limits.calls)
+        budget = outer.budget if outer else Budget(cap, limits.calls, config.budgets.enforce)
         started = cls(row, budget, deadline, ends, cost_center, user, outer)
         started._previous = {name: context[name] for name in ("cost_center", "user") if name in context}
         structlog.contextvars.bind_contextvars(**given)

@@ -175,7 +175,9 @@ class Guard(WrapperModel):
             scopes = scopes_of(attempt.started_at, attempt.cost_center, attempt.user)
             limits = caps_for(budgets, scopes, call.cost_center, call.user)
             async with asyncio.timeout(call.remaining()):
-                await self.ledger.reserve(attempt, call.row, limits, call.remaining() + EXPIRY_MARGIN)
+                expires_in = call.remaining() + EXPIRY_MARGIN
+                usages = await self.ledger.reserve(attempt, call.row, limits, expires_in, enforce=budgets.enforce)
+            call.on_reserved(usages)
         except BaseException as error:
             if isinstance(error, LedgerError) and budgets.when_ledger_fails == "spend":
                 log.error("llm ledger lost, spending unrecorded", error=str(error))  # noqa: TRY400 - one line tells all
