@@ -2,13 +2,30 @@
 
 import secrets
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+
+
+_clock: Callable[[], datetime] = partial(datetime.now, UTC)
 
 
 def now() -> str:
-    """Return the current time, UTC, in a form that sorts as text."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    """Return the current time, UTC, in a form that sorts as text. It decides which period of a cap a call counts in."""
+    return _clock().isoformat(timespec="microseconds")
+
+
+@contextmanager
+def simulated_time(clock: Callable[[], datetime]) -> Iterator[None]:
+    """Let this process take the time of its records from another clock, for demonstrations and tests."""
+    global _clock  # noqa: PLW0603 - one clock a process
+    real, _clock = _clock, clock
+    try:
+        yield
+    finally:
+        _clock = real
 
 
 def new_id() -> str:
