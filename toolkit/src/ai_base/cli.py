@@ -18,12 +18,15 @@ from ai_base.text.clean import remove_invisible
 from ai_base.text.reply import ReplyError, parse_reply
 
 
-def create_app(package: str, settings: type[AppSettings], summary: str) -> typer.Typer:
+def create_app(package: str, settings: type[AppSettings], summary: str = "") -> typer.Typer:
     """Make a Typer application whose commands find the loaded `settings` in `context.obj`.
+
+    `summary` heads its `--help`; without one, the description in the package's metadata does.
 
     An `AIBaseError` ends a command with its message on standard error and the error's exit code. On a terminal only
     warnings are logged unless `-v` is given, so that a person reads the answer; elsewhere `LOG_LEVEL` decides.
     """
+    summary = summary or importlib.metadata.metadata(package)["Summary"]
     # Typer's own tracebacks would show what a provider or a ticket wrote, without scrubbing it.
     app = typer.Typer(
         name=package.replace("_", "-"), no_args_is_help=True, help=summary, pretty_exceptions_enable=False
