@@ -11,6 +11,7 @@ import pytest
 from gateway_cases import ASK, SURE, Verdict, answered
 from structlog.testing import capture_logs
 
+from ai_base.llm.cancellation import finish_background_work
 from ai_base.llm.errors import (
     RejectedRequestError,
 )
@@ -106,18 +107,25 @@ async def test_replay_asks_again(open_gateway: Any) -> None:
     assert models["main"].prompts == ["Triage: ?", "Triage: ?"]
 
 
+async def turns(count: int) -> None:
+    """Let every other task run as far as it gets."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 async def test_a_cancelled_call_leaves_its_row_whatever_it_waits_for(open_gateway: Any, database: str) -> None:
     async with open_gateway(main=RuleModel({".*": answered("x")})) as gateway:
         await gateway.ask(*ASK)
         other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         task = asyncio.create_task(gateway.ask(*ASK))
-        await asyncio.sleep(0.05)
+        await turns(100)  # it waits for the lock
         task.cancel()
         other.execute("COMMIT")
         with pytest.raises(asyncio.CancelledError):
             await task
         other.close()
+        await finish_background_work(60)
         rows = await gateway.ledger.interactions(10)
         assert await differences(gateway.ledger) == []
 
@@ -129,21 +137,25 @@ async def test_what_was_spent_or_answered_is_booked_though_the_caller_goes(
     open_gateway: Any, database: str, moment: str
 ) -> None:
     other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+    locked = asyncio.Event()
 
     def lock(*_: object) -> str:
         other.execute("BEGIN IMMEDIATE")
+        locked.set()
         return "x"
 
     refusing = {"overall": {"day": "0"}} if moment == "record" else {}
     async with open_gateway(main=ScriptedModel(lock), budgets=refusing) as gateway:
         task = asyncio.create_task(gateway.ask(*ASK, fallback=lock))
+        await locked.wait()
         for _ in range(3):
-            await asyncio.sleep(0.05)
+            await turns(100)  # it waits for the lock
             task.cancel()
         other.execute("COMMIT")
         with pytest.raises(asyncio.CancelledError):
             await task
         other.close()
+        await finish_background_work(60)
         [row] = await gateway.ledger.interactions(10)
         _, attempts = await gateway.ledger.interaction(row.id)
         assert await differences(gateway.ledger) == []
