@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "ai_base"
 # They stand in for a provider, or show what happens without the gateway.
 DOUBLES = {"doubles.py", "faults.py", "loopback.py", "weekend.py"}
+# It lists the forms of many vendors' keys, so that none of them reaches a log.
+KEY_FORMS = {"secret_patterns.py"}
 # Words of this trade, and names of providers as well.
 COMMON = {"gateway", "together", "meta"}
 
@@ -51,7 +53,7 @@ def test_no_provider_is_named_in_the_code() -> None:
     found = {
         f"{path.name}: {match[0]}"
         for path in SOURCE.rglob("*.py")
-        if path.name not in DOUBLES
+        if path.name not in DOUBLES | KEY_FORMS
         for match in named.finditer(path.read_text(encoding="utf-8"))
     }
 

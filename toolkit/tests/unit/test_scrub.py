@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from typing import Any
 
 import pytest
@@ -172,51 +171,3 @@ def test_colours_are_no_hiding_place(code: str, personal: str) -> None:
     assert scrubbed.endswith(f"]{code}")
     assert personal not in scrubbed
     assert scrub(f"password{code}={code}hunter2{code}") == f"password{code}={code}[key]{code}"
-
-
-HOSTILE = [
-    "1",
-    "a",
-    "- ",
-    "+1 ",
-    "a@a@a@",
-    "a@a.",
-    "DE89 ",
-    "4111 ",
-    "1:",
-    "::",
-    "1.",
-    "0 1",
-    "(555) ",
-    "sk-",
-    JWT + ".",
-]
-HOSTILE += [
-    "eyJ",
-    "password=",
-    'password: "',
-    "://a:",
-    "\\",
-    '\\"',
-    '"',
-    '{"',
-    "[1,",
-    "\x1b[",
-    PEM[:31],
-    "Bearer a",
-    "%40",
-]
-
-
-@pytest.mark.parametrize("piece", HOSTILE)
-def test_hostile_text_takes_linear_time(piece: str) -> None:
-    def seconds(length: int) -> float:
-        text, times = (piece * length)[:length], []
-        for _ in range(3):  # the shortest is the least disturbed
-            started = time.perf_counter()
-            scrub(text)
-            times.append(time.perf_counter() - started)
-        return min(times)
-
-    # Ten times the text. Quadratic time would be a hundred times; what is hardly measurable is no evidence.
-    assert seconds(20_000) < 30 * max(seconds(2_000), 0.001)

@@ -1,0 +1,26 @@
+"""Takes out values that are recognized by the name in front of them: `password=...`, `phone: ...`."""
+
+from ai_base.text.scrubbing.names_of_secrets import Name, names_in
+from ai_base.text.scrubbing.other_forms import OTHER_FORMS
+from ai_base.text.scrubbing.value_forms import SEPARATOR, after_separator
+from ai_base.text.scrubbing.values import Value
+
+
+def hide_named_values(text: str) -> str:
+    """Replace the values of passwords, tokens, keys, cookies, phone numbers and national ids."""
+    parts: list[str] = []
+    done = 0
+    for name in names_in(text):
+        if name.word < done:  # a part of the last value
+            continue
+        if value := _find_value(name):
+            parts += [text[done : value.start], value.replacement]
+            done = value.end
+    return "".join([*parts, text[done:]]) if parts else text
+
+
+def _find_value(name: Name) -> Value | None:
+    """Return the value that a name has, in whatever form it follows; None if there is none."""
+    if separator := SEPARATOR.match(name.text, name.end):
+        return after_separator(name, separator)
+    return next((value for form in OTHER_FORMS if (value := form(name))), None)

@@ -1,0 +1,25 @@
+"""What a form of `name and value` returns, and what several forms need."""
+
+from dataclasses import dataclass
+
+from ai_base.text.scrubbing.rules import compile_verbose
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value to take out: where it stands, and what takes its place."""
+
+    start: int
+    end: int
+    replacement: str
+
+
+CREDENTIALS_LENGTH = 16
+"""Shorter words without a digit are messages: `authorization: denied`."""
+
+NUMBER = compile_verbose(r"""
+    [A-Z]{0,3} (?: \+?[0-9(] | [ ][0-9] )
+    (?: [ ./()\xa0\u2009\u202f-]{0,3} [0-9] ){4,15}
+    (?: [ ]?(?:x|ext\.?)[ ]?[0-9]{1,6} | [ -]?[A-Z] )?
+""")
+"""A phone number or an id as people write it, with an extension or a check letter."""
