@@ -63,8 +63,9 @@ def open_gateway(prompts: Path, database: str) -> Open:
     async def opened(**given: Any) -> AsyncIterator[Gateway]:
         models = {name: given.pop(name) for name in list(given) if isinstance(given[name], Model)}
         url = given.pop("database_url", database)
+        options = {"on_budget_warning": given.pop("on_budget_warning", None)}
         config = given.pop("config", None) or settings(**given)
-        async with Gateway.open(config=config, prompts=prompts, database_url=url, models=models) as gateway:
+        async with Gateway.open(config=config, prompts=prompts, database_url=url, models=models, **options) as gateway:
             yield gateway
 
     return opened

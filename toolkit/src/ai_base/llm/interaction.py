@@ -102,6 +102,8 @@ class ActiveInteraction:
     outer: "ActiveInteraction | None"
     on_reserved: Callable[[list[CapUsage]], None] = _ignore
     """Called with the usage of every cap after each reservation."""
+    cheaper_chain: str = ""
+    """The chain to ask instead of any other, while a cap is nearly used up."""
     over: bool = False
     answer: tuple[str, str] | None = None
     """Key and text to store in the answer cache."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from pydantic_ai import RunContext
@@ -24,7 +24,7 @@ from ai_base.llm.errors import (
     UnavailableError,
     UnpricedModelError,
 )
-from ai_base.llm.interaction import ActiveInteraction
+from ai_base.llm.interaction import ActiveInteraction, find_interaction
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Interaction
 from ai_base.text.scrub import scrub
@@ -97,9 +97,9 @@ class ChainModel(FallbackModel):
 
     @property
     def models(self) -> list[Model]:
-        """The chain's guards at this moment."""
-        return list(self._candidates.chain(self._name))
-
+        """The chain's guards, as configured now; those of the cheaper chain while a cap is nearly used up."""
+        call = find_interaction()
+        return list(self._candidates.chain((call.cheaper_chain if call else "") or self._name))
     @models.setter
     def models(self, _: list[Model]) -> None:
         """Ignored: what the base class keeps is as of its beginning."""
@@ -123,7 +123,7 @@ class ChainModel(FallbackModel):
         """Ask the candidates in turn for a stream, until one has begun. Raises as `request`."""
         async with self._within_interaction(messages, settings, params) as (row, limited), AsyncExitStack() as stack:
             failures: list[Exception] = []
-            for guard in self._candidates.chain(self._name):
+            for guard in cast("list[Guard]", self.models):
                 try:
                     opening = guard.request_stream(messages, limited, params, run_context)
                     stream = await stack.enter_async_context(opening)

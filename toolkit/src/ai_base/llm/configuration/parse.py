@@ -2,7 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,10 +11,25 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from ai_base.llm.configuration.config import Config
+from ai_base.llm.configuration.watched_file import Watched
 from ai_base.llm.errors import ConfigError
 from ai_base.settings import env_file
 
 PREFIX = "LLM__"
+
+
+def follow_config(source: str | Path | Mapping[str, object]) -> Callable[[], Config]:
+    """Return a function that returns the current configuration: of a file, which may be edited, or of a mapping.
+
+    Raises:
+        ConfigError: The configuration is invalid.
+    """
+    if isinstance(source, Mapping):
+        fixed = parse_config(source)
+        return lambda: fixed
+    watched = Watched(Path(source), partial(parse_config, path=source))
+    watched.current()
+    return watched.current
 
 
 def parse_config(source: str | Mapping[str, object], path: Path | str = "config") -> Config:

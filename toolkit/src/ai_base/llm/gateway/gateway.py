@@ -14,18 +14,19 @@ from pydantic_ai.models import Model
 from ai_base.llm.candidates.chain import Candidates, ChainModel
 from ai_base.llm.candidates.providers import http_client
 from ai_base.llm.configuration.config import Config
-from ai_base.llm.configuration.parse import parse_config
+from ai_base.llm.configuration.parse import follow_config
 from ai_base.llm.configuration.prompts import Prompt, Prompts
-from ai_base.llm.configuration.watched_file import Watched
 from ai_base.llm.gateway.agent_model import AgentModel
 from ai_base.llm.gateway.answering import Answering
 from ai_base.llm.gateway.answers import Answer, cache_key
 from ai_base.llm.gateway.batch import AnswerFile, Batch, BatchItem, Progress, Variables
+from ai_base.llm.gateway.cap_monitor import BudgetStatus, CapMonitor
 from ai_base.llm.gateway.interactions import Interactions
 from ai_base.llm.gateway.output import parameters, type_named
 from ai_base.llm.gateway.question import Question, render
 from ai_base.llm.gateway.streaming import stream_object, stream_text
 from ai_base.llm.interaction import ActiveInteraction, Attribution
+from ai_base.llm.ledger.counters import CapUsage
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Interaction
 from ai_base.llm.settings import LLMSettings
@@ -37,9 +38,17 @@ T = typing_extensions.TypeVar("T", default=str)  # `typing` has defaults from Py
 class Gateway:
     """Asks models within limits. It belongs to the event loop in which it was opened."""
 
-    def __init__(self, config: Callable[[], Config], prompts: Prompts, ledger: Ledger, candidates: Candidates) -> None:
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        prompts: Prompts,
+        ledger: Ledger,
+        candidates: Candidates,
+        on_budget_warning: Callable[[CapUsage], None] | None = None,
+    ) -> None:
         self._config, self._prompts, self.ledger, self._candidates = config, prompts, ledger, candidates
-        self._interactions = Interactions(config, ledger)
+        self._monitor = CapMonitor(config, ledger, on_budget_warning)
+        self._interactions = Interactions(config, ledger, self._monitor)
 
     @classmethod
     @asynccontextmanager
@@ -50,11 +59,13 @@ class Gateway:
         prompts: str | Path | None = None,
         database_url: str | None = None,
         models: Mapping[str, Model] | None = None,
+        on_budget_warning: Callable[[CapUsage], None] | None = None,
     ) -> AsyncIterator[Self]:
         """Open the ledger and build every candidate, so that the first call waits for nothing.
 
         What is not given comes from the project's settings (see `LLMSettings`): the environment, then `.env`.
         `config` is a file, which is read again after an edit, or a mapping. `models` replaces candidates by doubles.
+        `on_budget_warning` is called once a cap and period when the share `warn_at` of the cap is used up.
 
         Raises:
             ConfigError: The configuration is invalid.
@@ -63,19 +74,14 @@ class Gateway:
         settings = load_settings(LLMSettings)
         config = settings.config_file if config is None else config
         prompts = settings.prompts_folder if prompts is None else prompts
-        if isinstance(config, Mapping):
-            fixed = parse_config(config)
-            current: Callable[[], Config] = lambda: fixed  # noqa: E731
-        else:
-            current = Watched(Path(config), partial(parse_config, path=config)).current
-        current()
+        current = follow_config(config)
         ledger = await Ledger.open(database_url or settings.ledger_url)
         try:
             async with http_client() as client:
                 candidates = Candidates(current, ledger, client, models or {})
                 for chain in current().chains:
                     candidates.chain(chain)
-                yield cls(current, Prompts(Path(prompts)), ledger, candidates)
+                yield cls(current, Prompts(Path(prompts)), ledger, candidates, on_budget_warning)
         finally:
             await ledger.close()
 
@@ -122,7 +128,8 @@ class Gateway:
             LLMError: See `errors` for the others.
         """
         async with self.interaction(prompt, **attribution) as call:
-            question = self._question(self._prompts[prompt], variables, output_type, attachments, chain)
+            asked = call.cheaper_chain or chain
+            question = self._question(self._prompts[prompt], variables, output_type, attachments, asked)
             answering = Answering(self._config(), self._candidates, self.ledger, call, question, confidence)
             return await answering.answer(fallback, human=human)
 
@@ -179,7 +186,8 @@ class Gateway:
         Raises as `ask`. A candidate that fails after the stream has begun is not replaced by the next one.
         """
         async with self.interaction(prompt, **attribution) as call:
-            question = self._question(self._prompts[prompt], variables, output_type, attachments, chain)
+            asked = call.cheaper_chain or chain
+            question = self._question(self._prompts[prompt], variables, output_type, attachments, asked)
             answering = Answering(self._config(), self._candidates, self.ledger, call, question)
             params = parameters(self._candidates.chain(question.chain)[0], output_type)
             model = ChainModel(self._candidates, question.chain, self._interactions.join)
@@ -214,6 +222,14 @@ class Gateway:
 
     def _key(self, question: Question) -> str:
         return cache_key(question, self._candidates.chain(question.chain))
+
+    async def budget(self, cost_center: str = "default", user: str = "") -> list[BudgetStatus]:
+        """Return how far each cap of a cost centre and a user is used up, and how fast.
+
+        Raises:
+            LedgerError: The ledger cannot be read.
+        """
+        return await self._monitor.status(cost_center, user)
 
     # ---- Agents, and interactions of several calls ----
 

@@ -11,6 +11,7 @@ import structlog
 from ai_base.llm.cancellation import shielded
 from ai_base.llm.configuration.config import Config
 from ai_base.llm.errors import LedgerError, LLMError, RefusedError
+from ai_base.llm.gateway.cap_monitor import CapMonitor
 from ai_base.llm.interaction import ActiveInteraction, Attribution, find_interaction
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import log_fields
@@ -22,8 +23,8 @@ log = structlog.get_logger(__name__)
 class Interactions:
     """The interactions of one gateway, in the event loop in which it was opened."""
 
-    def __init__(self, config: Callable[[], Config], ledger: Ledger) -> None:
-        self._config, self._ledger = config, ledger
+    def __init__(self, config: Callable[[], Config], ledger: Ledger, monitor: CapMonitor) -> None:
+        self._config, self._ledger, self._monitor = config, ledger, monitor
         self._loop = asyncio.get_running_loop()
 
     @asynccontextmanager
@@ -40,8 +41,10 @@ class Interactions:
                 "this gateway belongs to another event loop: open one in each thread, or use Gateway.open_blocking"
             )
         call = ActiveInteraction.start(self._config(), name, deadline, **attribution)
+        call.on_reserved = self._monitor.observe
         start = time.perf_counter()
         try:
+            call.cheaper_chain = await self._monitor.cheaper_chain(call)
             yield call
             call.row.status = "ok"
         except BaseException as error:
