@@ -3,11 +3,12 @@
 import io
 import json
 import logging
+import math
 import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal, TextIO
 
 import structlog
@@ -22,14 +23,15 @@ def configure_logging(
 ) -> None:
     """Send every log record of the process to `stream` (standard error), as text or as JSON lines.
 
-    `auto` is text where the stream is a terminal, JSON elsewhere. Uncaught exceptions are logged as well. Call it after
-    the imports: a library that gives its logger a handler later keeps that handler. A second call replaces the first.
+    `auto` is text where the stream is a terminal, JSON elsewhere. Uncaught exceptions are logged, and those that
+    Python ignores, in `__del__` for example. Call it after the imports: a handler that a library gives its logger later
+    stays. A second call replaces the first.
     """
     stream = stream or sys.stderr
     as_json = form == "json" or (form == "auto" and not stream.isatty())
     # Records of either origin pass these, so that both carry the same fields.
     shared: list[Processor] = [
-        structlog.stdlib.ExtraAdder(),  # first, so that the fields below are what they say
+        _add_extra,  # first, so that the fields below are what they say
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -42,7 +44,7 @@ def configure_logging(
     else:
         # Plain tracebacks: the pretty ones print local variables, and one of them may be a secret.
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_write_traceback)
-        final += [_remove_escape_codes, renderer]
+        final += [_replace_unwritable, _remove_escape_codes, renderer]
 
     handler = logging.StreamHandler(stream)
     handler.setLevel(level)  # a library may have set its own logger to more
@@ -65,13 +67,81 @@ def configure_logging(
     )
     sys.excepthook = lambda _kind, error, _traceback: _log_uncaught(error)
     threading.excepthook = lambda args: _log_uncaught(args.exc_value)
+    sys.unraisablehook = _log_unraisable
+    # The original prints the arguments of the call as they are.
+    logging.Handler.handleError = _report_lost_record  # type: ignore[method-assign, assignment, unused-ignore]
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Scrubs the finished line: nothing personal passes, whichever logger, field or traceback brings it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return scrub(super().format(record))
+        try:
+            line = super().format(record)
+        except Exception as error:  # noqa: BLE001 - arguments that do not fit their message, or cannot be written
+            line = super().format(_as_plain_record(record, error))
+        return scrub(line)
+
+
+def _as_plain_record(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
+    """Return a record that can be written, with what the original one was about and why it could not be."""
+    return logging.makeLogRecord(
+        {
+            "name": record.name,
+            "levelno": record.levelno,
+            "levelname": record.levelname,
+            "msg": _text_of(record.msg),
+            "arguments": _text_of(record.args),
+            "formatting_error": f"{type(error).__name__}: {_text_of(error)}",
+            "where": f"{record.pathname}:{record.lineno}",
+        }
+    )
+
+
+def _report_lost_record(_handler: logging.Handler, record: logging.LogRecord) -> None:
+    """Say on standard error that a handler could not write a record: a full disk, a closed stream."""
+    error = sys.exc_info()[1]
+    line = (
+        f"log record lost: {type(error).__name__}: {_text_of(error)}; {record.levelname} {record.name} "
+        f"{record.pathname}:{record.lineno}: {_text_of(record.msg)} {_text_of(record.args)}"
+    )
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):  # it may be what cannot be written to
+            print(_printable(line), file=sys.stderr)  # noqa: T201
+
+
+_add_attributes = structlog.stdlib.ExtraAdder()
+
+
+def _add_extra(logger: logging.Logger, method: str, record: EventDict) -> EventDict:
+    """Add the fields of `extra`; one that is called `event` becomes `extra_event`, so that the message stays."""
+    own = {key: record[key] for key in ("event", "_record", "_from_structlog") if key in record}
+    record = _add_attributes(logger, method, record)
+    if "event" in own and record["event"] is not own["event"]:
+        record["extra_event"] = record["event"]
+    record.update(own)
+    return record
+
+
+def _text_of(value: object) -> str:
+    """Return a value as text, whatever its class does."""
+    if isinstance(value, str):
+        return value
+    try:
+        return str(value) if isinstance(value, BaseException) else repr(value)
+    except Exception as error:  # noqa: BLE001 - any code may run here
+        return f"<{type(value).__name__}, whose text cannot be had: {type(error).__name__}>"
+
+
+def _replace_unwritable(_logger: object, _method: str, record: EventDict) -> EventDict:
+    """Replace fields whose `repr` raises, which the renderer for terminals calls."""
+    for key, value in record.items():
+        if not isinstance(value, (str, int, float, type(None))) and key != "exc_info":
+            try:
+                repr(value)
+            except Exception:  # noqa: BLE001 - any code may run here
+                record[key] = _text_of(value)
+    return record
 
 
 def _remove_escape_codes(_logger: object, _method: str, record: EventDict) -> EventDict:
@@ -90,15 +160,43 @@ def _write_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
 
 
 def _log_uncaught(error: BaseException | None) -> None:
-    logging.getLogger("uncaught").critical("uncaught exception", exc_info=error)
+    log = logging.getLogger("uncaught")
+    if isinstance(error, KeyboardInterrupt):  # Ctrl-C is what the user wanted
+        log.info("interrupted")
+    elif not isinstance(error, SystemExit):  # ends a thread, and is no error there
+        log.critical("uncaught exception", exc_info=error)
+
+
+def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Log an error that Python could only print: in `__del__`, in a callback of the garbage collector."""
+    where = _text_of(unraisable.object) if unraisable.object is not None else ""
+    message = unraisable.err_msg or "exception ignored in"
+    logging.getLogger("uncaught").error("%s", message, exc_info=unraisable.exc_value, extra={"object": where})
 
 
 def _to_json(record: Mapping[str, object], **_: object) -> str:
     """Write a record whatever it holds: losing one over an odd value would be worse than showing its `repr`."""
     try:
         return json.dumps(record, default=str, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return json.dumps({key: value if isinstance(value, str) else repr(value) for key, value in record.items()})
+    except Exception:  # noqa: BLE001 - the classes of the values may do anything
+        return json.dumps({key: _json_value(value) for key, value in record.items()})
+
+
+DEEPEST_VALUE = 20
+
+
+def _json_value(value: object, depth: int = 0) -> object:
+    """Return the value if JSON can hold it, else its text; the values beside an odd one keep their types."""
+    if value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, (list, tuple)) and depth < DEEPEST_VALUE:
+        return [_json_value(item, depth + 1) for item in value]
+    if isinstance(value, dict) and depth < DEEPEST_VALUE and all(isinstance(key, str) for key in value):
+        return {key: _json_value(item, depth + 1) for key, item in value.items()}
+    try:
+        return repr(value) if isinstance(value, (float, list, tuple, dict)) else str(value)
+    except Exception:  # noqa: BLE001 - any code may run here
+        return _text_of(value)
 
 
 @contextmanager

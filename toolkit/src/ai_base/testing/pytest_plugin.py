@@ -93,11 +93,12 @@ def _settings_in_the_environment(root: Path) -> list[str]:
 def own_logging() -> Iterator[None]:
     """Undo what a test does to the logging of the process."""
     handlers, level = logging.root.handlers[:], logging.root.level
-    hooks = sys.excepthook, threading.excepthook
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook, logging.Handler.handleError
     yield
     logging.captureWarnings(capture=False)
     logging.root.handlers[:], logging.root.level = handlers, level
-    sys.excepthook, threading.excepthook = hooks
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks[:3]
+    logging.Handler.handleError = hooks[3]  # type: ignore[method-assign, assignment, unused-ignore]
     structlog.reset_defaults()
 
 
