@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from harness import render, run, upstream
+from jinja2 import Environment
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,6 +28,23 @@ def _own_copier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COPIER_SETTINGS_PATH", str(folder / "settings.yml"))
         patch.setenv("COPIER_CACHE_DIR", str(folder / "cache"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compile_once() -> Iterator[None]:
+    """Copier compiles each part of each path anew, which is half of a rendering; the tests do it once a process."""
+    compile_source = Environment.compile
+    compiled: dict[tuple[object, ...], Any] = {}
+
+    def compile_once(self: Environment, source: Any, *arguments: Any, **options: Any) -> Any:
+        key = (type(self), *sorted(self.extensions), repr(source), arguments, *options.items())
+        if key not in compiled:
+            compiled[key] = compile_source(self, source, *arguments, **options)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Environment, "compile", compile_once)
         yield
 
 

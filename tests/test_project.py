@@ -567,7 +567,7 @@ def test_no_folder_of_source_is_hidden_from_git(project: Path) -> None:
             ".import_linter_cache/x",
         ),
         *("a/__pycache__/x.pyc", "notebooks/.ipynb_checkpoints/x", "src/.DS_Store"),
-        *("ledger.db", "ledger.db-wal", "weekend.png"),
+        *("ledger.db", "ledger.db-wal", "weekend.svg"),
     ],
 )
 def test_what_is_made_or_secret_is_not_tracked(whole_project: Path, name: str) -> None:
