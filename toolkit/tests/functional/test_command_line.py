@@ -68,7 +68,7 @@ def read_terminal(*options: str, cwd: Path) -> str:
     os.set_blocking(screen, True)
     (cwd / "ticket.txt").write_text(TICKET, encoding="utf-8")
     environment = {"LLM_CONFIG": str(CONFIG), "DATABASE_URL": "sqlite:///ledger.db", "LOG_LEVEL": "INFO"}
-    command = [sys.executable, CONFIG.parents[1] / "example_app.py", *options, "triage", "ticket.txt"]
+    command = [sys.executable, str(CONFIG.parents[1] / "example_app.py"), *options, "triage", "ticket.txt"]
     with subprocess.Popen(
         command, cwd=cwd, env=os.environ | environment, stdin=terminal, stdout=terminal, stderr=terminal
     ) as process:

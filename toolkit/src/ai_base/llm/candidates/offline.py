@@ -165,7 +165,7 @@ class _Answer:
             beginnings += HINTS.get(part, [part[: max(4, len(part) - 2)]])
         return sum(word.startswith(tuple(beginnings)) for word in self.words)
 
-    def _choice(self, options: list[Any]) -> Any:  # noqa: ANN401 - an enumeration may hold anything
+    def _choice(self, options: list[JSON]) -> JSON:
         """Return the option that most words speak for; the last, which often is "other", unless there is just one."""
         scores = [self._count(str(option)) for option in options]
         best = max(scores)
@@ -193,7 +193,7 @@ class _Answer:
 
     def _number(self, schema: dict[str, Any], name: str) -> float:
         """Return a number between the bounds: how urgent the text sounds. A confidence is as low as it may be."""
-        step = schema.get("multipleOf", 1 if schema["type"] == "integer" else 0)
+        step: float = schema.get("multipleOf", 1 if schema["type"] == "integer" else 0)
         beside = step or 1e-6  # from an exclusive bound to the nearest number that is allowed
         low = schema["exclusiveMinimum"] + beside if "exclusiveMinimum" in schema else schema.get("minimum", 0)
         high = schema["exclusiveMaximum"] - beside if "exclusiveMaximum" in schema else schema.get("maximum", low + 10)

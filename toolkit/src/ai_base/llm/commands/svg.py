@@ -13,6 +13,7 @@ STYLE = """
     .bad { fill: #cf222e; }
     path.good { fill: none; stroke: #1a7f37; stroke-width: 3; }
     path.bad { fill: none; stroke: #cf222e; stroke-width: 3; }
+    path.cap { fill: none; stroke: #59636e; stroke-width: 2; stroke-dasharray: 6 5; }
     @media (prefers-color-scheme: dark) {
       svg { background: #0d1117; }
       text { fill: #f0f6fc; }
@@ -22,6 +23,7 @@ STYLE = """
       .bad { fill: #ff7b72; }
       path.good { stroke: #3fb950; }
       path.bad { stroke: #ff7b72; }
+      path.cap { stroke: #9198a1; }
     }
 """
 

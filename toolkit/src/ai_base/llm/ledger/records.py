@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-
 _clock: Callable[[], datetime] = partial(datetime.now, UTC)
 
 
