@@ -26,12 +26,12 @@ PRICE = {"input": "1", "output": "2"}  # dollars per million tokens
 
 def settings(**parts: Any) -> dict[str, Any]:
     """Two candidates in a chain, the first of which is asked twice; whatever else as the defaults have it."""
-    candidate = {"model": "openai-chat:priced", "price": PRICE, "max_output_tokens": 1000, "timeout": 5}
+    candidate = {"model": "openai-chat:priced", "price": PRICE, "max_output_tokens": 1000, "timeout": 300}
     whole: dict[str, Any] = {
         "candidates": {"main": {**candidate}, "backup": {**candidate}, "strong": {**candidate}},
         "chains": {"default": ["main", "backup"], "strong": ["strong"]},
         "budgets": {"unlimited": True},
-        "retry": {"attempts": 2, "base_delay": 0.001, "max_delay": 0.5, "deadline": 10},
+        "retry": {"attempts": 2, "base_delay": 0.001, "max_delay": 0.5, "deadline": 600},
     }
     for name, part in parts.items():
         for key, value in part.items():

@@ -13,11 +13,12 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
+from ai_base.llm.cancellation import finish_background_work
 from ai_base.llm.errors import (
     UnpricedModelError,
 )
 from ai_base.llm.ledger.audit import differences
-from ai_base.testing.doubles import RuleModel, ScriptedModel, Step
+from ai_base.testing.doubles import RuleModel, ScriptedModel
 from ai_base.testing.faults import (
     FaultyModel,
     rate_limited,
@@ -39,7 +40,21 @@ async def test_a_failure_that_the_provider_may_have_charged_costs_its_bound(open
     assert (second.cost, second.cost_basis) == (300_000, "reported")
 
 
-@pytest.mark.parametrize("fault", [server_error(), refused(), rate_limited(0)])
+async def test_a_server_error_costs_its_bound_unless_configured_otherwise(open_gateway: Any) -> None:
+    free = {"main": {"charge_server_errors": False}}
+    costs = []
+    for candidates in ({}, free):
+        model = FaultyModel(ScriptedModel(answered("x")), server_error())
+        async with open_gateway(main=model, candidates=candidates) as gateway:
+            answer = await gateway.ask(*ASK)
+            _, [first, _] = await gateway.ledger.interaction(answer.interaction_id)
+            costs.append((first.cost, first.cost_basis, first.reserved))
+
+    assert costs[0] == (costs[0][2], "assumed", costs[0][2])
+    assert costs[1][:2] == (0, "none")
+
+
+@pytest.mark.parametrize("fault", [refused(), rate_limited(0)])
 async def test_a_failure_that_the_provider_cannot_have_charged_is_free(open_gateway: Any, fault: Any) -> None:
     async with open_gateway(main=FaultyModel(ScriptedModel(answered("x")), fault)) as gateway:
         answer = await gateway.ask(*ASK)
@@ -48,12 +63,20 @@ async def test_a_failure_that_the_provider_cannot_have_charged_is_free(open_gate
 
 
 async def test_a_call_that_is_cancelled_costs_its_bound(open_gateway: Any) -> None:
-    async with open_gateway(main=ScriptedModel(Step("x", delay=5))) as gateway:
+    sent = asyncio.Event()
+
+    async def never(_: object) -> str:
+        sent.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    async with open_gateway(main=ScriptedModel(never)) as gateway:
         task = asyncio.create_task(gateway.ask(*ASK))
-        await asyncio.sleep(0.05)
+        await sent.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await finish_background_work(60)
         [row] = await gateway.ledger.interactions(1)
         _, [attempt] = await gateway.ledger.interaction(row.id)
         assert await differences(gateway.ledger) == []

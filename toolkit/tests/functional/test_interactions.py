@@ -12,7 +12,7 @@ from pydantic_ai.models.test import TestModel
 
 from ai_base.llm.errors import BudgetExceededError, CallLimitError, DeadlineExceededError, LLMError
 from ai_base.llm.gateway.gateway import Gateway
-from ai_base.llm.interaction import attributed_to
+from ai_base.llm.interaction import attributed_to, find_interaction
 from ai_base.testing.doubles import RuleModel, ScriptedModel, Step
 
 
@@ -65,10 +65,10 @@ async def test_a_request_outside_of_any_interaction_is_one(open_gateway: Any) ->
 
 
 async def test_an_agents_stream_outside_of_an_interaction_leaves_nothing_behind(open_gateway: Any) -> None:
-    async with open_gateway(main=RuleModel({".*": answered("one two")}), retry={"deadline": 0.5}) as gateway:
+    async with open_gateway(main=RuleModel({".*": answered("one two")})) as gateway:
         async with Agent(gateway.model()).run_stream("hi") as run:
             text = [chunk async for chunk in run.stream_text()][-1]
-        await asyncio.sleep(0.6)  # past the deadline of the stream's interaction
+        assert find_interaction() is None
         await gateway.ask(*ASK)
         rows = await gateway.ledger.interactions(10)
 
@@ -77,13 +77,17 @@ async def test_an_agents_stream_outside_of_an_interaction_leaves_nothing_behind(
 
 
 async def test_a_task_that_outlives_its_interaction_is_one_of_its_own(open_gateway: Any) -> None:
+    over = asyncio.Event()
+
     async def later(gateway: Gateway) -> None:
-        await asyncio.sleep(0.05)
+        await over.wait()
         await Agent(gateway.model()).run("hi")
 
     async with open_gateway(main=ScriptedModel(answered("x"))) as gateway:
         async with gateway.interaction("first"):
             task = asyncio.create_task(later(gateway))
+            await asyncio.sleep(0)
+        over.set()
         await task
         rows = await gateway.ledger.interactions(10)
 

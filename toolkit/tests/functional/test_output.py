@@ -141,3 +141,14 @@ async def test_a_field_that_is_left_out_of_dumps_is_cleaned_as_well(open_gateway
         answer = await gateway.ask(*ASK, output_type=Hidden)
 
     assert answer.output.aside == "&lt;script>alert(1)&lt;/script>"
+
+
+async def test_what_was_repaired_is_on_the_answer_and_in_the_ledger(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel("{'category': 'bug', 'confidence': 0.9,}", SURE)) as gateway:
+        repaired = await gateway.ask(*ASK, output_type=Verdict)
+        plain = await gateway.ask(*ASK, output_type=Verdict)
+        row, _ = await gateway.ledger.interaction(repaired.interaction_id)
+
+    assert len(repaired.repairs) == 2
+    assert row.repairs == "; ".join(repaired.repairs)
+    assert plain.repairs == ()

@@ -1,4 +1,4 @@
-"""Prompts are files with settings and strict variables; an edit is another version."""
+"""Prompts are files with settings and strict variables; every edit is a new version."""
 
 from pathlib import Path
 
@@ -59,6 +59,15 @@ def test_the_version_is_the_content(tmp_path: Path) -> None:
     assert prompts["triage"].version == first == "7692c3ad3540"  # sha256 of "one"
 
 
+def test_the_version_covers_the_front_matter(tmp_path: Path) -> None:
+    versions = {
+        write(tmp_path, f"+++\ntemperature = {temperature}\n+++\nThe same question")["triage"].version
+        for temperature in (0, 1)
+    }
+
+    assert len(versions) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -66,7 +75,7 @@ def test_the_version_is_the_content(tmp_path: Path) -> None:
         ("+++\ncolour = 1\n+++\n", "front matter: colour: Extra inputs"),
         ("+++\nchain\n+++\n", "front matter: Expected '='"),
         (f"+++\n+++\n\nfine\n{OPEN} if %{'}'}\n", "triage.md:5: Expected an expression"),
-        (f"{OPEN} include 'other' %{'}'}", "a prompt includes no other file"),
+        (f"{OPEN} include 'other' %{'}'}", "a prompt cannot include a file"),
     ],
 )
 def test_a_broken_prompt_is_an_error(tmp_path: Path, text: str, reason: str) -> None:
@@ -86,5 +95,5 @@ def test_a_broken_edit_leaves_the_last_good_one(tmp_path: Path) -> None:
 def test_a_prompt_that_is_not_there_is_an_error_that_lists_those_that_are(tmp_path: Path, name: str) -> None:
     prompts = write(tmp_path, "fine")
 
-    with pytest.raises(ConfigError, match=r"there are: triage|is no prompt's name"):
+    with pytest.raises(ConfigError, match=r"there are: triage|is not a valid prompt name"):
         prompts[name]

@@ -1,4 +1,4 @@
-"""A file is read again when it changes; a broken edit is refused, once in the log, and the last good one stays."""
+"""An edited file is read again; a broken edit is logged once, and the last valid content stays in use."""
 
 import os
 from pathlib import Path
@@ -31,6 +31,18 @@ def test_an_edit_is_used_by_the_next_call(file: Path) -> None:
     for value in range(2, 30):  # as fast as can be: within one tick of the file system's clock, with the same length
         file.write_text(str(value % 10), encoding="utf-8")
         assert watched.current() == value % 10
+
+
+def test_edits_with_the_same_time_stamp_are_all_seen(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = file.stat()
+    monkeypatch.setattr("os.stat", lambda _: stat)  # a coarse clock: time, size and inode stay the same
+    monkeypatch.setattr("time.time", lambda: stat.st_mtime + 0.5)
+    watched = Watched(file, number)
+    assert watched.current() == 1
+
+    file.write_text("2", encoding="utf-8")
+
+    assert watched.current() == 2
 
 
 def test_a_file_that_was_replaced_with_an_old_time_is_read_again(file: Path) -> None:
@@ -69,7 +81,9 @@ def test_the_last_good_one_stays_and_the_log_says_so_once(file: Path, breakage: 
     with capture_logs() as logs:
         assert [watched.current() for _ in range(3)] == [1, 1, 1]
 
-    assert [(each["log_level"], each["event"]) for each in logs] == [("error", "edit refused, the last good one stays")]
+    assert [(each["log_level"], each["event"]) for each in logs] == [
+        ("error", "edit refused, the last valid one stays")
+    ]
     file.write_text("3", encoding="utf-8")
     assert watched.current() == 3
 

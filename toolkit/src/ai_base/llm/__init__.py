@@ -1,4 +1,4 @@
-"""One front door for every AI call, with limits that hold: what a user imports every day."""
+"""The public face of the gateway: what an application imports every day."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -17,11 +17,14 @@ from ai_base.llm.errors import (
     PromptVariableError,
     RefusedError,
     RejectedRequestError,
+    TruncatedOutputError,
     UnpricedModelError,
 )
 
 if TYPE_CHECKING:
     from ai_base.llm.gateway.answers import Answer
+    from ai_base.llm.gateway.batch import BatchItem, Progress
+    from ai_base.llm.gateway.cap_monitor import BudgetStatus
     from ai_base.llm.gateway.gateway import Gateway
     from ai_base.llm.interaction import attributed_to
 
@@ -29,7 +32,9 @@ __all__ = [
     "AllCandidatesFailedError",
     "Answer",
     "AwaitingHumanError",
+    "BatchItem",
     "BudgetExceededError",
+    "BudgetStatus",
     "CallLimitError",
     "ConfigError",
     "DeadlineExceededError",
@@ -38,17 +43,22 @@ __all__ = [
     "InvalidOutputError",
     "LLMError",
     "LedgerError",
+    "Progress",
     "PromptVariableError",
     "RefusedError",
     "RejectedRequestError",
+    "TruncatedOutputError",
     "UnpricedModelError",
     "attributed_to",
 ]
 
-# Imported at first use: the client library takes a second, for which most commands need not wait.
+# Imported on first use: the client library takes a second to import, and most commands do not need it.
 _LAZY = {
     "Answer": "ai_base.llm.gateway.answers",
+    "BatchItem": "ai_base.llm.gateway.batch",
+    "BudgetStatus": "ai_base.llm.gateway.cap_monitor",
     "Gateway": "ai_base.llm.gateway.gateway",
+    "Progress": "ai_base.llm.gateway.batch",
     "attributed_to": "ai_base.llm.interaction",
 }
 

@@ -1,4 +1,4 @@
-"""Prompts are files: settings between `+++` lines, then Jinja with strict variables. A version is a content hash."""
+"""Prompt files: optional settings between `+++` lines, then a Jinja template. The version is a hash of the file."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ _JINJA = Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=Tr
 
 
 class FrontMatter(BaseModel):
-    """What a prompt decides about its calls; what it leaves out is as the candidate has it."""
+    """Settings of a prompt for its calls. What is not set comes from the candidate."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,26 +42,26 @@ class Prompt:
     template: Template
 
     def recorded(self) -> "Prompt":
-        """Return a prompt with the same settings that is nothing but its variable `recorded`."""
+        """Return a prompt with the same settings whose text is its one variable, `recorded`: for replays."""
         return replace(self, variables=frozenset({"recorded"}), template=_JINJA.from_string("{{ recorded }}"))
 
     def render(self, variables: Mapping[str, object]) -> str:
-        """Fill in the variables; all of them, and no others.
+        """Render the template with its variables: all of them, and no others.
 
         Raises:
-            PromptVariableError: It names what is missing or unexpected.
+            PromptVariableError: A variable is missing or unexpected.
         """
         if self.variables != set(variables):
             missing, unexpected = self.variables - set(variables), set(variables) - self.variables
             raise PromptVariableError(self.name, sorted(missing), sorted(unexpected))
         try:
             return self.template.render(variables).strip()
-        except (TemplateError, TypeError) as error:  # such as a field that a variable does not have
+        except (TemplateError, TypeError) as error:  # such as an attribute that a variable does not have
             raise PromptVariableError(self.name, [str(error)], []) from error
 
 
 def parse_prompt(name: str, text: str, path: Path) -> Prompt:
-    """Check a prompt file's text.
+    """Parse the text of a prompt file.
 
     Raises:
         ConfigError: It names file, line and reason.
@@ -79,7 +79,7 @@ def parse_prompt(name: str, text: str, path: Path) -> Prompt:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), f"front matter: {error}") from None
     if any(meta.find_referenced_templates(tree)):
-        raise ConfigError(str(path), "a prompt includes no other file: its version would not tell of that one's edits")
+        raise ConfigError(str(path), "a prompt cannot include a file: its version would not change with that file")
     version = hashlib.sha256(text.encode()).hexdigest()[:12]
     return Prompt(name, version, settings, frozenset(meta.find_undeclared_variables(tree)), template)
 
@@ -95,10 +95,10 @@ class Prompts:
         """Return the prompt in `NAME.md`.
 
         Raises:
-            ConfigError: There is no such file, or it is broken and always was.
+            ConfigError: There is no such file, or it has never been valid.
         """
         if not re.fullmatch(r"[\w.-]+", name):
-            raise ConfigError(str(self.folder), f"{name!r} is no prompt's name")
+            raise ConfigError(str(self.folder), f"{name!r} is not a valid prompt name")
         if name not in self._files:
             path = self.folder / f"{name}.md"
             if not path.is_file():

@@ -242,6 +242,6 @@ class Answering:
 
     def _answer(self, output: object, source: Source, **more: Any) -> Answer[Any]:  # noqa: ANN401
         row = self.call.row
-        row.source, row.confidence = source, more.get("confidence")
+        row.source, row.confidence, row.repairs = source, more.get("confidence"), "; ".join(more.get("repairs", ()))
         row.response = scrub(write_text(output, self.question.output_type))
         return Answer(output, source, row.model, dollars(row.cost), row.calls, row.id, **more)

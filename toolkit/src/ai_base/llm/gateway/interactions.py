@@ -19,6 +19,9 @@ from ai_base.text.scrub import scrub
 
 log = structlog.get_logger(__name__)
 
+SHORTEST_WAIT = 0.1
+"""Seconds that an interaction waits for its record even if its deadline has passed."""
+
 
 class Interactions:
     """The interactions of one gateway, in the event loop in which it was opened."""
@@ -55,7 +58,7 @@ class Interactions:
             call.end()
             call.row.latency_ms = round((time.perf_counter() - start) * 1000, 3)
             log.info("llm interaction", **log_fields(call.row))
-            await shielded(self._record(call))
+            await self._record_in_time(call)
 
     @asynccontextmanager
     async def join(self) -> AsyncIterator[ActiveInteraction]:
@@ -66,10 +69,20 @@ class Interactions:
             async with self.start("") as call:
                 yield call
 
-    async def _record(self, call: ActiveInteraction) -> None:
+    async def _record_in_time(self, call: ActiveInteraction) -> None:
+        """Record the interaction; after its deadline, in the background."""
+        try:
+            failure = await shielded(self._record(call), max(SHORTEST_WAIT, call.ends - time.monotonic()))
+        except LedgerError as error:
+            log.warning("llm interaction recorded late", error=str(error), interaction=call.row.id)
+            return
+        if failure and call.row.status == "ok" and self._config().budgets.when_ledger_fails == "refuse":
+            raise failure
+
+    async def _record(self, call: ActiveInteraction) -> LedgerError | None:
         try:
             await self._ledger.record(call.row, call.answer)
         except LedgerError as error:
             log.error("llm interaction not recorded", error=str(error), interaction=call.row.id)  # noqa: TRY400
-            if self._config().budgets.when_ledger_fails == "refuse" and call.row.status == "ok":
-                raise
+            return error
+        return None
