@@ -201,5 +201,6 @@ class _Answer:
         value: float = low if "confidence" in name else low + (high - low) * urgency
         if not step:
             return round(value, 6)
-        lowest_multiple = math.ceil(low / step) * step
-        return lowest_multiple + int((value - lowest_multiple) // step) * step
+        lowest_multiple: float = math.ceil(low / step) * step
+        multiple: float = lowest_multiple + int((value - lowest_multiple) // step) * step
+        return multiple
