@@ -18,6 +18,7 @@ class Verdict(BaseModel):
 
 
 ASK = ("plain", {"question": "Why?"})
+LONG_QUESTION = "Why?" * 1000  # 4,000 bytes, so 1,000 tokens are a credible report
 
 
 @pytest.fixture
@@ -40,13 +41,13 @@ def only(provider: LoopbackProvider, **candidate: Any) -> dict[str, Any]:
 async def test_an_answer_and_its_price_come_from_the_providers_report(open_gateway: Any, provider: Any) -> None:
     provider.behaviour = lambda _: Reply(text="Because.", input_tokens=1000, output_tokens=10)
     async with open_gateway(**only(provider, max_output_tokens=77, context_window=10_000)) as gateway:
-        answer = await gateway.ask(*ASK)
+        answer = await gateway.ask("plain", {"question": LONG_QUESTION})
         _, [attempt] = await gateway.ledger.interaction(answer.interaction_id)
 
     [request] = provider.requests
     assert answer.output == "Because."
     assert (attempt.input_tokens, attempt.output_tokens, attempt.cost) == (1000, 10, 1_020_000)
-    assert request.body["messages"] == [{"role": "user", "content": "Why?"}]
+    assert request.body["messages"] == [{"role": "user", "content": LONG_QUESTION}]
     assert 77 in (request.body.get("max_completion_tokens"), request.body.get("max_tokens"))
     assert attempt.context_used == pytest.approx(0.101)
 
@@ -65,7 +66,8 @@ async def test_the_rate_limit_in_the_headers_is_noted(open_gateway: Any, provide
 @pytest.mark.parametrize(
     ("reply", "requests", "charged"),
     [
-        (Reply(status=500), 2, False),
+        (Reply(status=500), 2, True),
+        (Reply(status=503), 2, False),
         (Reply(status=429, headers={"retry-after": "0"}), 2, False),
         (Reply(status=401), 1, False),
         (Reply(status=404), 1, False),

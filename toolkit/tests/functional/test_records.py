@@ -23,7 +23,7 @@ from ai_base.testing.doubles import EchoModel, RuleModel, ScriptedModel
 from ai_base.testing.faults import (
     FaultyModel,
     bad_request,
-    server_error,
+    rate_limited,
 )
 
 
@@ -36,7 +36,7 @@ async def test_an_answer_tells_what_it_is(open_gateway: Any) -> None:
 
 
 async def test_every_interaction_and_attempt_is_a_row(open_gateway: Any) -> None:
-    model = FaultyModel(ScriptedModel(answered("Because.")), server_error())
+    model = FaultyModel(ScriptedModel(answered("Because.")), rate_limited(0))
     async with open_gateway(main=model) as gateway:
         with attributed_to(cost_center="support", user="ada"), correlation("request-1"):
             answer = await gateway.ask(*ASK)
@@ -58,7 +58,7 @@ async def test_every_interaction_and_attempt_is_a_row(open_gateway: Any) -> None
         (1, "failed", 0, "none"),
         (2, "ok", 300_000, "reported"),
     ]
-    assert "ModelServerError" in attempts[0].error
+    assert "ModelRateLimitError" in attempts[0].error
     assert (attempts[1].input_tokens, attempts[1].output_tokens, attempts[1].candidate) == (100, 100, "main")
     assert attempts[1].latency_ms > 0
 

@@ -9,6 +9,7 @@ from ai_base.llm.configuration.config import Breaker as Settings
 from ai_base.llm.errors import (
     AttemptFailedError,
     CircuitOpenError,
+    FailureKind,
     RejectedRequestError,
 )
 
@@ -37,9 +38,9 @@ def end(breaker: Breaker, error: BaseException | None = None) -> None:
             raise error
 
 
-def fail(breaker: Breaker, times: int, *, transient: bool = True) -> None:
+def fail(breaker: Breaker, times: int, kind: FailureKind = "transient") -> None:
     for _ in range(times):
-        end(breaker, AttemptFailedError("main", "it failed", transient=transient))
+        end(breaker, AttemptFailedError("main", "it failed", kind=kind))
 
 
 def test_it_opens_after_so_many_failures_in_a_row(breaker: Breaker) -> None:
@@ -77,7 +78,15 @@ def test_a_probe_that_fails_opens_it_for_another_pause(breaker: Breaker, clock: 
     assert breaker.state == "half-open"
 
 
-@pytest.mark.parametrize("error", [None, RejectedRequestError("it is there, and refuses")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        None,
+        RejectedRequestError("it is there, and refuses"),
+        AttemptFailedError("main", "too long", kind="unsuitable"),
+        AttemptFailedError("main", "slow down", kind="rate_limited"),
+    ],
+)
 def test_a_probe_that_is_answered_closes_it(breaker: Breaker, clock: Clock, error: Exception | None) -> None:
     fail(breaker, 3)
     clock.now += 30
@@ -104,7 +113,7 @@ def test_calls_that_were_under_way_when_it_opened_do_not_prolong_the_pause(break
             stack.enter_context(suppress(AttemptFailedError))
             stack.enter_context(breaker.watch())
             stack.callback(lambda: setattr(clock, "now", clock.now + 1))
-            stack.push(lambda *_: _raise(AttemptFailedError("main", "it failed", transient=True)))
+            stack.push(lambda *_: _raise(AttemptFailedError("main", "it failed")))
 
     clock.now = 1000 + 3 + 30
     assert breaker.state == "half-open"
@@ -115,7 +124,8 @@ def _raise(error: Exception) -> None:
 
 
 def test_a_misconfigured_candidate_is_left_alone_for_long(breaker: Breaker, clock: Clock) -> None:
-    fail(breaker, 1, transient=False)
+    breaker.suspect("one request")
+    breaker.suspect("another request")
 
     clock.now += 3599
     assert breaker.state == "misconfigured"
@@ -123,4 +133,32 @@ def test_a_misconfigured_candidate_is_left_alone_for_long(breaker: Breaker, cloc
         pytest.fail("it was let through")
     clock.now += 1
     end(breaker)
+    assert breaker.state == "closed"
+
+
+def test_one_request_alone_takes_no_candidate_out(breaker: Breaker) -> None:
+    assert [breaker.suspect("the same request") for _ in range(5)] == [False] * 5
+    assert breaker.state == "closed"
+
+
+def test_a_success_between_two_requests_clears_the_suspicion(breaker: Breaker) -> None:
+    breaker.suspect("one request")
+    end(breaker)
+
+    assert not breaker.suspect("another request")
+
+
+def test_a_probe_of_a_misconfigured_candidate_takes_it_out_again(breaker: Breaker, clock: Clock) -> None:
+    breaker.take_out()
+    clock.now += 3600
+    assert breaker.state == "half-open"
+
+    assert breaker.suspect("the probe")
+    assert breaker.state == "misconfigured"
+
+
+@pytest.mark.parametrize("kind", ["rate_limited", "unsuitable", "misconfigured"])
+def test_only_transient_failures_open_it(breaker: Breaker, kind: FailureKind) -> None:
+    fail(breaker, 100, kind)
+
     assert breaker.state == "closed"

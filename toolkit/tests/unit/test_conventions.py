@@ -13,7 +13,7 @@ from ai_base.llm import errors
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "ai_base"
 # They stand in for a provider, or show what happens without the gateway.
-DOUBLES = {"doubles.py", "faults.py", "loopback.py", "callers.py"}
+DOUBLES = {"provider_errors.py", "doubles.py", "faults.py", "loopback.py", "callers.py"}
 # It lists the forms of many vendors' keys, so that none of them reaches a log.
 KEY_FORMS = {"secret_patterns.py"}
 # Words of this trade, and names of providers as well.

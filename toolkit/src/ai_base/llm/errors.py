@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Literal
 
 from ai_base.errors import AIBaseError
 
@@ -95,15 +96,19 @@ class QueueFullError(UnavailableError):
         self.candidate, self.limit, self.got = candidate, limit, got
 
 
+type FailureKind = Literal["transient", "rate_limited", "unsuitable", "misconfigured"]
+"""transient: a retry can help. rate_limited: a retry can help once the limit allows it. unsuitable: this candidate
+cannot serve this request, another one may. misconfigured: it needs a change of its key, model or billing."""
+
+
 class AttemptFailedError(UnavailableError):
-    """An attempt failed; `__cause__` is the client library's error.
+    """An attempt failed; `__cause__` is the client library's error, `retry_after` the wanted wait (seconds)."""
 
-    `transient` is whether a retry can help, `retry_after` the wait (seconds) that the provider asked for.
-    """
-
-    def __init__(self, candidate: str, reason: str, *, transient: bool, retry_after: float | None = None) -> None:
+    def __init__(
+        self, candidate: str, reason: str, *, kind: FailureKind = "transient", retry_after: float | None = None
+    ) -> None:
         super().__init__(f"{candidate}: {reason}")
-        self.candidate, self.transient, self.retry_after = candidate, transient, retry_after
+        self.candidate, self.kind, self.retry_after = candidate, kind, retry_after
 
 
 class AllCandidatesFailedError(LLMError):
@@ -124,6 +129,22 @@ class DeadlineExceededError(LLMError):
 
 class RejectedRequestError(LLMError):
     """The provider refuses the request itself (such as 400 or 422); another provider would refuse it as well."""
+
+
+class ModelRefusalError(LLMError):
+    """The model refuses to answer; `refusal` is what it says.
+
+    By default no other candidate is asked: a refusal is a decision about the request, and asking around until a model
+    complies is for the application to decide (`when_refused = "next"` of a candidate).
+    """
+
+    def __init__(self, candidate: str, refusal: str) -> None:
+        super().__init__(f"{candidate} refuses: {refusal}")
+        self.candidate, self.refusal = candidate, refusal
+
+
+class InvalidInputError(LLMError):
+    """The request cannot be encoded, for example because a text holds half of a surrogate pair."""
 
 
 class InvalidOutputError(LLMError):

@@ -1,14 +1,15 @@
 """How many tokens a request can have at most, before it is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, is_multi_modal_content
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from ai_base.llm.errors import UnpricedModelError
+from ai_base.llm.errors import InvalidInputError, UnpricedModelError
 from ai_base.text.scrub import scrub
 
 type Messages = list[ModelMessage]
@@ -17,8 +18,55 @@ type Params = ModelRequestParameters
 type Request = tuple[Messages, Settings, Params]
 """What the client library's models take."""
 
-UNBOUNDED = ("extra_body", "service_tier", "previous_response_id", "conversation", "cached_content", "speed")
-"""Settings with which a call can cost more than its text and its output limit tell."""
+COMMON_SETTINGS = frozenset(
+    {
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+        "seed",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "stop_sequences",
+        "parallel_tool_calls",
+        "tool_choice",
+        "thinking",
+        "cache",
+        "framing_announcement",
+        "timeout",
+        "request_timeout",
+        "first_event_timeout",
+        "max_retries",
+    }
+)
+"""Settings of the client library that add no cost to the text and the output limit."""
+PROVIDER_SETTINGS = frozenset(
+    {
+        "cache_instructions",
+        "cache_messages",
+        "cache_tool_definitions",
+        "effort",
+        "labels",
+        "logprobs",
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "reasoning_format",
+        "reasoning_summary",
+        "safety_settings",
+        "send_reasoning_ids",
+        "store",
+        "text_verbosity",
+        "thinking",
+        "thinking_config",
+        "top_logprobs",
+        "truncation",
+        "user",
+    }
+)
+"""The same of providers, without the provider's name in front."""
 
 
 def most_input_tokens(model: Model, request: Request, context_window: int | None) -> int:
@@ -28,10 +76,14 @@ def most_input_tokens(model: Model, request: Request, context_window: int | None
 
     Raises:
         UnpricedModelError: There is no bound.
+        InvalidInputError: A text cannot be encoded.
     """
     messages, settings, params = request
-    if params.native_tools or any(word in key for key in settings or {} for word in UNBOUNDED):
-        raise UnpricedModelError(model.model_id, f"no bound on its cost with native tools, {', '.join(UNBOUNDED)}")
+    if params.native_tools:
+        raise UnpricedModelError(model.model_id, "no bound on its cost with the provider's own tools")
+    if unknown := sorted(name for name in settings or {} if not _adds_no_cost(name)):
+        reason = f"no bound on its cost with the settings {', '.join(unknown)}: they are not known to be free"
+        raise UnpricedModelError(model.model_id, reason)
     if any(_holds_media(part) for message in messages for part in message.parts):
         if not context_window:
             raise UnpricedModelError(model.model_id, "pictures and files need `context_window` in config/llm.toml")
@@ -43,28 +95,71 @@ def most_input_tokens(model: Model, request: Request, context_window: int | None
 
 
 def size_of(messages: Messages, params: Params) -> int:
-    """Return the bytes of a conversation as JSON, instructions included."""
-    instructions = sum(len(part.content.encode()) for part in params.instruction_parts or ())
-    return len(ModelMessagesTypeAdapter.dump_json(messages)) + instructions
+    """Return the bytes of a conversation as JSON, instructions included.
+
+    Raises:
+        InvalidInputError: A text cannot be encoded.
+    """
+    try:
+        instructions = sum(len(part.content.encode()) for part in params.instruction_parts or ())
+        return len(ModelMessagesTypeAdapter.dump_json(messages)) + instructions
+    except (UnicodeEncodeError, PydanticSerializationError) as error:
+        raise InvalidInputError("the input cannot be encoded as UTF-8: it holds half of a surrogate pair") from error
+
+
+def text_parts(messages: Messages) -> Iterator[Any]:
+    """Yield the content of every part, without the times at which the messages were made."""
+    for message in messages:
+        for part in message.parts:
+            yield getattr(part, "content", None) or getattr(part, "args", None)
+
+
+def without_personal_data(request: Request) -> Request:
+    """Scrub everything that is sent: messages, instructions, and the schemas of tools and output."""
+    messages, settings, params = request
+    plain = ModelMessagesTypeAdapter.validate_json(scrub(ModelMessagesTypeAdapter.dump_json(messages).decode()))
+    instructions = [replace(part, content=scrub(part.content)) for part in params.instruction_parts or ()]
+    output = params.output_object
+    if output is not None:
+        schema = _scrub_json(output.json_schema)
+        output = replace(output, json_schema=schema, description=_scrub_text(output.description))
+    params = replace(
+        params,
+        function_tools=_scrub_tools(params.function_tools),
+        output_tools=_scrub_tools(params.output_tools),
+        output_object=output,
+        instruction_parts=instructions or None,
+    )
+    return plain, settings, params
+
+
+def _adds_no_cost(setting: str) -> bool:
+    return setting in COMMON_SETTINGS or setting.partition("_")[2] in PROVIDER_SETTINGS
 
 
 def _holds_media(part: object) -> bool:
     content = getattr(part, "content", None)
-    items = content if isinstance(content, Sequence) and not isinstance(content, str) else [content]
+    if content is None or isinstance(content, str):
+        return False
+    items = content if isinstance(content, Sequence) else [content]
     return any(is_multi_modal_content(item) for item in items)
 
 
-def without_personal_data(request: Request) -> Request:
-    """Scrub whatever is going to be sent: messages, instructions, and what tools say of themselves."""
-    messages, settings, params = request
-    plain = ModelMessagesTypeAdapter.validate_json(scrub(ModelMessagesTypeAdapter.dump_json(messages).decode()))
-    tools = [
+def _scrub_tools(tools: Sequence[Any]) -> list[Any]:
+    return [
         replace(
             tool,
-            description=scrub(tool.description or ""),
-            parameters_json_schema=from_json(scrub(to_json(tool.parameters_json_schema).decode())),
+            description=_scrub_text(tool.description),
+            parameters_json_schema=_scrub_json(tool.parameters_json_schema),
         )
-        for tool in params.function_tools
+        for tool in tools
     ]
-    instructions = [replace(part, content=scrub(part.content)) for part in params.instruction_parts or ()]
-    return plain, settings, replace(params, function_tools=tools, instruction_parts=instructions or None)
+
+
+def _scrub_text(text: str | None) -> str | None:
+    return scrub(text) if text else text
+
+
+def _scrub_json(value: dict[str, Any]) -> dict[str, Any]:
+    scrubbed: dict[str, Any] = from_json(scrub(to_json(value).decode()))
+    return scrubbed

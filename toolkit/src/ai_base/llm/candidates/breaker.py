@@ -1,19 +1,19 @@
-"""A circuit breaker for one candidate: what is down costs nothing, and one probe at a time asks whether it still is."""
+"""A circuit breaker for one candidate: after a few failures it is skipped, and one probe at a time tests it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ai_base.llm.configuration.config import Breaker as Settings
-from ai_base.llm.errors import AttemptFailedError, CircuitOpenError, RejectedRequestError
+from ai_base.llm.errors import AttemptFailedError, CircuitOpenError, ModelRefusalError, RejectedRequestError
 
 
 @dataclass
 class Breaker:
     """Closed until `failures` in a row, then open for `pause` seconds, then half open: one probe decides.
 
-    A candidate that is misconfigured (a revoked key, a retired model) is taken out for longer.
+    A candidate that is misconfigured (a revoked key, a retired model) is taken out for `misconfigured_pause`.
     """
 
     candidate: str
@@ -22,6 +22,7 @@ class Breaker:
     _failed: int = 0
     _opened_until: float | None = None
     _misconfigured: bool = False
+    _suspected_by: Hashable = None
     _probe: object = None
 
     @property
@@ -34,41 +35,63 @@ class Breaker:
         return "misconfigured" if self._misconfigured else "open"
 
     def check(self) -> None:
-        """Refuse while open, and while another one probes.
+        """Refuse a call while open, and while another one probes.
 
         Raises:
             CircuitOpenError: The next candidate should be asked.
         """
-        if self.state != "closed" and (self.state != "half-open" or self._probe):
-            raise CircuitOpenError(self.candidate, self.state, max(0, (self._opened_until or 0) - self.clock()))
+        if self._opened_until is None:
+            return
+        state = self.state
+        if state != "half-open" or self._probe:
+            raise CircuitOpenError(self.candidate, state, max(0, self._opened_until - self.clock()))
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Let a call through, or refuse it as `check` does, and learn from how it ends."""
+        """Let a call through, or refuse it as `check` does, and learn from its outcome."""
         self.check()
-        probe = object() if self.state == "half-open" else None
+        probe = object() if self._opened_until is not None else None
         self._probe = probe or self._probe
         try:
             yield
-        except RejectedRequestError:  # whoever refuses is there
-            self._failed, self._opened_until = 0, None
+        except (RejectedRequestError, ModelRefusalError):  # the provider answered
+            self._close()
             raise
         except AttemptFailedError as error:
-            if error.candidate != self.candidate:  # of another one, asked while this one's stream was read
-                raise
-            self._failed += 1
-            if not error.transient:
-                self.take_out()
-            # Calls that were let through before it opened do not prolong the pause.
-            elif probe or (self._opened_until is None and self._failed >= self.settings.failures):
-                self._opened_until, self._misconfigured = self.clock() + self.settings.pause, False
+            if error.candidate == self.candidate:  # not another one's, asked while this one's stream was read
+                self._learn(error, is_probe=probe is not None)
             raise
         else:
-            self._failed, self._opened_until = 0, None
+            self._close()
+            self._suspected_by, self._misconfigured = None, False
         finally:
             if probe is self._probe:
                 self._probe = None
 
+    def suspect(self, request: Hashable) -> bool:
+        """Note that the candidate seems misconfigured; a second, different request confirms it and takes it out.
+
+        Otherwise one user's odd request would take it out for everybody. Returns whether it was taken out.
+        """
+        confirmed = self._misconfigured or self._suspected_by not in (None, request)
+        if confirmed:
+            self.take_out()
+        else:
+            self._suspected_by = request
+        return confirmed
+
     def take_out(self) -> None:
-        """Leave the candidate alone: it will fail until somebody changes its configuration."""
+        """Skip the candidate for long: it will fail until its configuration changes."""
         self._misconfigured, self._opened_until = True, self.clock() + self.settings.misconfigured_pause
+
+    def _learn(self, error: AttemptFailedError, *, is_probe: bool) -> None:
+        if error.kind in ("unsuitable", "rate_limited"):  # it answered; a rate limit paces the limiter
+            self._close()
+        elif error.kind == "transient":
+            self._failed += 1
+            # Calls that were let through before it opened do not prolong the pause.
+            if is_probe or (self._opened_until is None and self._failed >= self.settings.failures):
+                self._opened_until, self._misconfigured = self.clock() + self.settings.pause, False
+
+    def _close(self) -> None:
+        self._failed, self._opened_until = 0, None

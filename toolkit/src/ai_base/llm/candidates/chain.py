@@ -1,16 +1,17 @@
-"""Chains of guarded candidates, as the configuration of this moment has them."""
+"""Chains of guarded candidates, as they are configured at the moment of a call."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import structlog
+from httpx2 import AsyncClient
 from pydantic_ai import RunContext
-from pydantic_ai.exceptions import FallbackExceptionGroup, ModelRequestTimeout
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models import Model, StreamedResponse
-from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.function import FunctionModel
 
+from ai_base.llm.candidates.attempt import safe_name
 from ai_base.llm.candidates.bounds import Messages, Params, Settings, size_of
 from ai_base.llm.candidates.guard import Guard
 from ai_base.llm.candidates.providers import build_model
@@ -29,17 +30,14 @@ from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Interaction
 from ai_base.text.scrub import scrub
 
-if TYPE_CHECKING:
-    from httpx2 import AsyncClient
-
 log = structlog.get_logger(__name__)
 
 
 class Candidates:
-    """The guards by name. One is built anew, and its breaker and queue with it, when its configuration changes."""
+    """Guards by candidate name. A changed configuration rebuilds the guard, including its breaker and queue."""
 
     def __init__(
-        self, config: Callable[[], Config], ledger: Ledger, client: "AsyncClient", doubles: Mapping[str, Model]
+        self, config: Callable[[], Config], ledger: Ledger, client: AsyncClient, doubles: Mapping[str, Model]
     ) -> None:
         self.config, self._ledger, self._client, self._doubles = config, ledger, client, doubles
         self._guards: dict[str, Guard] = {}
@@ -59,7 +57,8 @@ class Candidates:
         return guards
 
     def _guard(self, name: str, candidate: Candidate) -> Guard:
-        if (known := self._guards.get(name)) and known.candidate == candidate:
+        known = self._guards.get(name)
+        if known is not None and (known.candidate is candidate or known.candidate == candidate):
             return known
         price = price_of(candidate.model, candidate.price)
         if price is None:
@@ -72,13 +71,12 @@ class Candidates:
         guard = self._guards[name] = Guard(instrument(model), name, candidate, price, self._ledger, self.config)
         if broken:  # the others of its chain answer meanwhile
             guard.breaker.take_out()
-            log.error("llm candidate taken out: mend its configuration", candidate=name, error=str(broken))
+            log.error("llm candidate taken out: change its configuration", candidate=name, error=str(broken))
         return guard
 
 
 def _unusable(name: str, error: ConfigError) -> Model:
-    """Stand in for a model that could not be built, until its configuration changes."""
-    from pydantic_ai.models.function import FunctionModel  # noqa: PLC0415 - hardly ever needed
+    """Return a model in place of one that could not be built; each request raises the error."""
 
     def fail(*_: object) -> Any:  # noqa: ANN401 - never returns
         raise error
@@ -86,23 +84,31 @@ def _unusable(name: str, error: ConfigError) -> Model:
     return FunctionModel(fail, stream_function=fail, model_name=name)
 
 
-class ChainModel(FallbackModel):
-    """A chain as one model, for an agent or whatever else takes a model. It follows the configuration as it changes."""
+class ChainModel(Model):
+    """A chain as one model, for an agent or any other code that takes a model. It follows the configuration."""
 
     def __init__(
         self, candidates: Candidates, chain: str, join: Callable[[], AbstractAsyncContextManager[ActiveInteraction]]
     ) -> None:
+        super().__init__()
         self._candidates, self._name, self._join = candidates, chain, join
-        super().__init__(*candidates.chain(chain), fallback_on=(UnavailableError,))
+        candidates.chain(chain)  # raises if there is none
 
     @property
-    def models(self) -> list[Model]:
+    def models(self) -> list[Guard]:
         """The chain's guards, as configured now; those of the cheaper chain while a cap is nearly used up."""
         call = find_interaction()
-        return list(self._candidates.chain((call.cheaper_chain if call else "") or self._name))
-    @models.setter
-    def models(self, _: list[Model]) -> None:
-        """Ignored: what the base class keeps is as of its beginning."""
+        return self._candidates.chain((call.cheaper_chain if call else "") or self._name)
+
+    @property
+    def model_name(self) -> str:
+        """The names of the candidates' models."""
+        return "chain:" + ",".join(guard.model_name for guard in self.models)
+
+    @property
+    def system(self) -> str:
+        """The candidates' providers."""
+        return "chain:" + ",".join(guard.system for guard in self.models)
 
     async def request(self, messages: Messages, settings: Settings, params: Params) -> ModelResponse:
         """Ask the candidates in turn.
@@ -111,9 +117,13 @@ class ChainModel(FallbackModel):
             AllCandidatesFailedError: None could answer.
             LLMError: As a guard raises it.
         """
-        async with self._within_interaction(messages, settings, params) as (row, limited):
-            response = await super().request(messages, limited, params)
-            record_response(row, response)
+
+        async def ask(guard: Guard) -> ModelResponse:
+            return await guard.request(guard.prepare_messages(messages, params), settings, params)
+
+        async with self._within_interaction(messages, params) as call:
+            response = await self._first_answer(call, ask)
+            record_response(call.row, response)
             return response
 
     @asynccontextmanager
@@ -121,46 +131,48 @@ class ChainModel(FallbackModel):
         self, messages: Messages, settings: Settings, params: Params, run_context: RunContext[Any] | None = None
     ) -> AsyncIterator[StreamedResponse]:
         """Ask the candidates in turn for a stream, until one has begun. Raises as `request`."""
-        async with self._within_interaction(messages, settings, params) as (row, limited), AsyncExitStack() as stack:
-            failures: list[Exception] = []
-            for guard in cast("list[Guard]", self.models):
-                try:
-                    opening = guard.request_stream(messages, limited, params, run_context)
-                    stream = await stack.enter_async_context(opening)
-                except UnavailableError as error:
-                    failures.append(error)
-                    continue
-                yield stream
-                if not row.response:  # unless whoever read the stream noted it, cleaned
-                    record_response(row, stream.get())
-                return
-            raise AllCandidatesFailedError(self._name, failures)
+        async with self._within_interaction(messages, params) as call, AsyncExitStack() as stack:
+
+            async def ask(guard: Guard) -> StreamedResponse:
+                prepared = guard.prepare_messages(messages, params)
+                return await stack.enter_async_context(guard.request_stream(prepared, settings, params, run_context))
+
+            stream = await self._first_answer(call, ask)
+            noted_before = call.row.response
+            yield stream
+            if call.row.response == noted_before:  # the reader has not noted the cleaned text itself
+                record_response(call.row, stream.get())
+            call.row.model = safe_name(call.row.model)
+
+    async def _first_answer[R](self, call: ActiveInteraction, ask: Callable[[Guard], Awaitable[R]]) -> R:
+        """Return what the first candidate gives that can answer."""
+        failures: list[Exception] = []
+        for guard in self.models:
+            try:
+                return await ask(guard)
+            except UnavailableError as error:
+                failures.append(error)
+        call.remaining()  # a candidate may have failed because the time was up
+        raise AllCandidatesFailedError(self._name, failures)
 
     @asynccontextmanager
-    async def _within_interaction(
-        self, messages: Messages, settings: Settings, params: Params
-    ) -> AsyncIterator[tuple[Interaction, Settings]]:
-        """Join the interaction that is under way, or be one; what is left of its time is the limit for all."""
+    async def _within_interaction(self, messages: Messages, params: Params) -> AsyncIterator[ActiveInteraction]:
+        """Join the interaction in progress, or start one."""
         async with self._join() as call:
-            limit, size = self._candidates.config().input.max_bytes, size_of(messages, params)
-            if size > limit and not call.row.prompt_version:  # a question fits already
-                raise InputTooLargeError(limit, size)
+            if not call.row.prompt_version:  # the size of a question is checked where it is rendered
+                limit, size = self._candidates.config().input.max_bytes, size_of(messages, params)
+                if size > limit:
+                    raise InputTooLargeError(limit, size)
             call.row.request = call.row.request or scrub(_text_of(messages[-1]))
-            try:
-                yield call.row, {**(settings or {}), "request_timeout": call.remaining()}
-            except FallbackExceptionGroup as group:
-                raise AllCandidatesFailedError(self._name, group.exceptions) from group
-            except (UnavailableError, ModelRequestTimeout):  # broken off, perhaps because the time was up
-                call.remaining()
-                raise
+            yield call
 
 
 def record_response(row: Interaction, response: ModelResponse) -> None:
     """Write a response into an interaction's row; a later response replaces it."""
-    row.response, row.model, row.source = scrub(_text_of(response)), response.model_name or "", "model"
+    row.response, row.model, row.source = scrub(_text_of(response)), safe_name(response.model_name or ""), "model"
 
 
 def _text_of(message: ModelMessage) -> str:
-    """Return what a message says, tool calls included, for the record."""
-    said = (part.args if isinstance(part, ToolCallPart) else getattr(part, "content", "") for part in message.parts)
-    return "\n".join(each if isinstance(each, str) else str(each) for each in said if each)
+    """Return the text of a message, tool calls included, for the record."""
+    contents = (part.args if isinstance(part, ToolCallPart) else getattr(part, "content", "") for part in message.parts)
+    return "\n".join(each if isinstance(each, str) else str(each) for each in contents if each)

@@ -1,13 +1,13 @@
 """From a candidate's configuration to a model of the client library; no provider is named here."""
 
 import inspect
-import logging
 import os
+import re
 from collections.abc import Mapping
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
+from importlib.metadata import PackageNotFoundError, metadata
+from typing import Any
 
+from httpx2 import AsyncClient
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider_class
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,49 +17,25 @@ from ai_base.llm.configuration.prices import OFFLINE
 from ai_base.llm.errors import ConfigError
 from ai_base.settings import env_file
 
-if TYPE_CHECKING:  # what the client library uses for HTTP, and asks for itself
-    from httpx2 import AsyncClient, Response
-
-seen_headers: ContextVar[dict[str, str] | None] = ContextVar("seen_headers", default=None)
-"""Where the attempt that is under way collects the headers of the provider's response."""
-
-
-def http_client() -> "AsyncClient":
-    """Make the pool of connections that all candidates share; it belongs to the event loop that it is first used in."""
-    from httpx2 import AsyncClient, Timeout  # noqa: PLC0415 - with the first gateway
-
-    from ai_base.llm.candidates.pools import Pools  # noqa: PLC0415
-
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # every attempt has a line of its own, which says more
-    pools = {} if getproxies() else {"all://": Pools()}  # the client knows how to use a proxy
-    hooks = {"response": [_keep_headers]}
-    return AsyncClient(timeout=Timeout(600, connect=5), mounts=pools, event_hooks=hooks)  # attempts have a time-out
-
-
-async def _keep_headers(response: "Response") -> None:
-    if (headers := seen_headers.get()) is not None:
-        headers.update(response.headers)
+MOST_DIGITS = 30
+"""Longest number in a rate-limit header that is read."""
 
 
 class _DotEnv(BaseSettings):
     model_config = SettingsConfigDict(extra="allow")
 
 
-def build_model(candidate: Candidate, client: "AsyncClient") -> Model:
+def build_model(candidate: Candidate, client: AsyncClient) -> Model:
     """Build the model that a candidate names.
 
     Raises:
-        ConfigError: The provider is unknown or not installed, or its key is missing.
+        ConfigError: The provider is unknown or not installed, or its key is missing or empty.
     """
     if candidate.model.partition(":")[0] == OFFLINE:
-        from ai_base.llm.candidates.offline import OfflineModel  # noqa: PLC0415 - nobody needs it once there is a provider
+        from ai_base.llm.candidates.offline import OfflineModel  # noqa: PLC0415 - only without a provider
 
         return OfflineModel()
-    key = None
-    if name := candidate.api_key_env:
-        key = os.environ.get(name) or (_DotEnv(_env_file=env_file()).model_extra or {}).get(name.lower())
-        if not key:
-            raise ConfigError(name, "not set, neither in the environment nor in .env")
+    key = _read_key(candidate.api_key_env) if candidate.api_key_env else None
 
     def provider(kind: str) -> Provider[Any]:
         given = {"base_url": candidate.base_url, "api_key": key, "http_client": client}
@@ -68,8 +44,32 @@ def build_model(candidate: Candidate, client: "AsyncClient") -> Model:
 
     try:
         return infer_model(candidate.model, provider)
-    except (ImportError, RuntimeError, ValueError) as error:  # the client library's own
-        raise ConfigError(candidate.model, str(error).splitlines()[0]) from error
+    except ImportError as error:
+        raise ConfigError(candidate.model, _how_to_install(error)) from error
+    except Exception as error:  # each client library has its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(candidate.model, f"{reason} Name the variable of its key as `api_key_env`.") from error
+
+
+def _read_key(name: str) -> str:
+    key = os.environ.get(name) or str((_DotEnv(_env_file=env_file()).model_extra or {}).get(name.lower()) or "")
+    if not key.strip():
+        # Not "NAME: not set": a scrubber takes what follows a key's name and a colon for the key.
+        raise ConfigError("environment", f"the variable {name} is missing or empty, and .env does not set it either")
+    return key.strip()
+
+
+def _how_to_install(error: ImportError) -> str:
+    """Say how a project of ours adds the client library that is missing."""
+    named = re.search(r"pydantic-ai-slim\[([\w-]+)\]", str(error))
+    if not named:
+        return str(error)
+    try:
+        ours = metadata("ai-base").get_all("Provides-Extra") or []
+    except PackageNotFoundError:  # a copy on the path
+        ours = []
+    package = "ai-base" if named[1] in ours else "pydantic-ai-slim"
+    return f'its client library is not installed: uv add "{package}[{named[1]}]"'
 
 
 def limit_left(headers: Mapping[str, str]) -> float | None:
@@ -79,7 +79,10 @@ def limit_left(headers: Mapping[str, str]) -> float | None:
     """
     shares = []
     for name, remaining in headers.items():
-        limit = headers.get(name.replace("remaining", "limit")) if "ratelimit" in name and "remaining" in name else None
-        if limit and (limit + remaining).isdecimal() and len(limit + remaining) < 30 and int(limit):  # noqa: PLR2004
+        if "ratelimit" not in name or "remaining" not in name:
+            continue
+        limit = headers.get(name.replace("remaining", "limit"), "")
+        is_number = limit.isdecimal() and remaining.isdecimal() and len(limit + remaining) < MOST_DIGITS
+        if is_number and int(limit):
             shares.append(min(1.0, int(remaining) / int(limit)))
     return min(shares, default=None)

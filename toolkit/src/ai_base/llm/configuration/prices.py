@@ -1,4 +1,4 @@
-"""What a call costs at most, and what it did cost, in nanodollars."""
+"""The highest and the actual cost of a call, in nanodollars."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,10 @@ from ai_base.llm.money import NANO
 type Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 OFFLINE = "offline"
-"""The provider that asks nobody and costs nothing."""
+"""The provider that calls nobody and costs nothing."""
+
+PER_CALL = "requests_kcount"
+"""The only fee of genai-prices that every call costs; the others, such as web searches, are fees of native tools."""
 
 
 class Rates(BaseModel):
@@ -27,41 +30,72 @@ class Rates(BaseModel):
 
     input: Dollars
     output: Dollars
+    cached_input: Dollars | None = None
+    """For input read from the provider's cache; by default as `input`."""
+    cache_write: Dollars | None = None
+    """For input written to the provider's cache; by default as `input`."""
+    reasoning: Dollars | None = None
+    """For output that is not shown; by default as `output`."""
+
+    def cost(self, usage: RequestUsage) -> Decimal:
+        """Return the cost of the reported tokens, in dollars."""
+        read, written, reasoning = usage.cache_read_tokens, usage.cache_write_tokens, usage.output_reasoning_tokens
+        if min(read, written, reasoning) < 0 or read + written > usage.input_tokens or reasoning > usage.output_tokens:
+            raise ValueError("more tokens in a part than in the whole")
+        millionths = (
+            self.input * (usage.input_tokens - read - written)
+            + _first(self.cached_input, self.input) * read
+            + _first(self.cache_write, self.input) * written
+            + self.output * (usage.output_tokens - reasoning)
+            + _first(self.reasoning, self.output) * reasoning
+        )
+        return millionths / 1_000_000
+
+
+def _first(rate: Decimal | None, default: Decimal) -> Decimal:
+    return default if rate is None else rate
 
 
 @dataclass(frozen=True)
 class Price:
-    """The price of one model: the highest rates that can ever apply, and what tells those that apply now.
+    """The price of one model: the highest rates that can ever apply, and a function that returns the actual cost.
 
-    `input` and `output` are in dollars per million tokens, `call` in dollars. Without `rates` there are no others.
+    `input` and `output` are in dollars per million tokens, `call` in dollars.
     """
 
     input: Decimal
     output: Decimal
-    call: Decimal = Decimal(0)
-    rates: Callable[[], ModelPrice] | None = None
+    call: Decimal
+    dollars: Callable[[RequestUsage], Decimal]
 
     def bound(self, input_tokens: int, output_tokens: int) -> int:
-        """Return the most that a call with this many tokens can cost, in nanodollars, rounded up."""
+        """Return the highest cost of a call with this many tokens, in nanodollars, rounded up."""
         return _nano(self.call + (self.input * input_tokens + self.output * output_tokens) / 1_000_000)
 
     def cost(self, usage: RequestUsage) -> int:
-        """Return what the reported tokens cost, in nanodollars, rounded up; cached tokens at their own price."""
-        if self.rates is None:
-            return self.bound(usage.input_tokens, usage.output_tokens)
-        return _nano(self.rates().calc_price(usage)["total_price"])
+        """Return the cost of the reported tokens, in nanodollars, rounded up.
+
+        Raises:
+            ValueError: The report contradicts itself.
+            ArithmeticError: The same.
+        """
+        return _nano(self.dollars(usage))
 
 
 def price_of(model: str, configured: Rates | None = None) -> Price | None:
-    """Return the price of `provider:model`: as configured, else as genai-prices knows it; None where nobody does."""
-    return Price(configured.input, configured.output) if configured else _known_price(model)
+    """Return the price of `provider:model`: the configured one, else that of genai-prices; None if there is neither."""
+    if configured is None:
+        return _known_price(model)
+    highest_input = max(configured.input, configured.cached_input or 0, configured.cache_write or 0)
+    highest_output = max(configured.output, configured.reasoning or 0)
+    return Price(Decimal(highest_input), Decimal(highest_output), Decimal(0), configured.cost)
 
 
 @cache
 def _known_price(model: str) -> Price | None:
     provider, _, name = model.partition(":")
     if provider == OFFLINE:
-        return Price(Decimal(0), Decimal(0))
+        return Price(Decimal(0), Decimal(0), Decimal(0), lambda _: Decimal(0))
     # The client library names one provider's APIs `x-chat` and `x-responses`.
     provider = provider.removesuffix("-chat").removesuffix("-responses")
     try:
@@ -69,15 +103,22 @@ def _known_price(model: str) -> Price | None:
     except LookupError:
         return None
     # Some prices depend on the time of day, or change on a known date.
-    ever = [known.prices] if isinstance(known.prices, ModelPrice) else [each.prices for each in known.prices]
-    if not ever or any(each.input_mtok is None or each.output_mtok is None for each in ever):
+    prices = [known.prices] if isinstance(known.prices, ModelPrice) else [each.prices for each in known.prices]
+    if not prices or any(each.input_mtok is None or each.output_mtok is None for each in prices):
         return None  # some are paid by the minute
-    highest = dict.fromkeys(("input", "output", "call"), Decimal(0))
-    for price in ever:
-        for key, rate in vars(price).items():
-            kind = "output" if key.startswith("output") else "input" if key.endswith("_mtok") else "call"
-            highest[kind] = max(highest[kind], _highest(rate) / (1000 if kind == "call" else 1))
-    return Price(**highest, rates=lambda: known.get_prices(datetime.now(UTC)))
+    if "search" in name and any(getattr(each, "web_searches_kcount", None) for each in prices):
+        return None  # it searches without being told to, and nothing bounds how often
+
+    def dollars(usage: RequestUsage) -> Decimal:
+        return known.get_prices(datetime.now(UTC)).calc_price(usage)["total_price"]
+
+    rates = [(name, _highest(rate)) for price in prices for name, rate in vars(price).items()]
+    return Price(
+        input=max(rate for name, rate in rates if name.endswith("_mtok") and not name.startswith("output")),
+        output=max(rate for name, rate in rates if name.endswith("_mtok") and name.startswith("output")),
+        call=max((rate for name, rate in rates if name == PER_CALL), default=Decimal(0)) / 1000,
+        dollars=dollars,
+    )
 
 
 def _highest(rate: Decimal | TieredPrices | None) -> Decimal:

@@ -12,7 +12,7 @@ from pydantic_ai.messages import MultiModalContent
 from pydantic_ai.models import Model
 
 from ai_base.llm.candidates.chain import Candidates, ChainModel
-from ai_base.llm.candidates.providers import http_client
+from ai_base.llm.candidates.transport import http_client
 from ai_base.llm.configuration.config import Config
 from ai_base.llm.configuration.parse import follow_config
 from ai_base.llm.configuration.prompts import Prompt, Prompts
