@@ -1,6 +1,6 @@
 """Settings: environment variables over the project's `.env` over defaults, and where the project is.
 
-The project's root is found the same way by the command line, a notebook, a test, a service and an installed wheel:
+The project's root is found the same way wherever code runs: command line, test, service, installed wheel.
 `find_root` is the only place that decides it.
 """
 
