@@ -10,7 +10,7 @@ WIDTH, LABELS, VALUES = 800, 220, 130
 """Of the picture, of the space for names at the left and for amounts at the right, in pixels."""
 
 TOP, ROW, BAR = 70, 30, 18
-LONGEST_LABEL = 28
+LONGEST_LABEL = 26
 
 
 def bar_chart(title: str, bars: Sequence[tuple[str, Decimal]]) -> str:

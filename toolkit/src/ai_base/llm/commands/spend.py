@@ -1,7 +1,7 @@
 """The command `spend`."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +12,7 @@ from ai_base.llm.commands.bar_chart import bar_chart
 from ai_base.llm.commands.opened_ledger import with_ledger
 from ai_base.llm.commands.tables import money, print_table
 from ai_base.llm.errors import LLMError
+from ai_base.llm.ledger.records import now
 from ai_base.llm.money import dollars
 
 
@@ -35,7 +36,10 @@ def spend(
     if plot:
         if plot.suffix.lower() != ".svg":
             raise typer.BadParameter(f"the picture is an SVG file; say {plot.with_suffix('.svg')}", param_hint="--plot")
-        picture = bar_chart(f"Spend by {by.replace('_', ' ')}", [(row.name, dollars(row.cost)) for row in rows])
+        picture = bar_chart(
+            f"Spend by {by.replace('_', ' ').replace('center', 'centre')}",
+            [(row.name, dollars(row.cost)) for row in rows],
+        )
         try:
             plot.write_text(picture, encoding="utf-8")
         except OSError as error:
@@ -45,7 +49,7 @@ def spend(
 
 def _first_day(text: str) -> str:
     """Read a day, relative or as YYYY-MM-DD; return it as YYYY-MM-DD, or nothing for nothing."""
-    today = datetime.now(UTC).date()
+    today = date.fromisoformat(now()[:10])
     if text in ("", "today", "yesterday"):
         return {"": "", "today": f"{today}", "yesterday": f"{today - timedelta(days=1)}"}[text]
     if days := re.fullmatch(r"(\d{1,4})d", text):
