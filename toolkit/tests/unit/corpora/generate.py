@@ -43,13 +43,7 @@ def secret(length: int = 14) -> str:
     return f"⟦{characters(ALNUM + '!#%*', length - 1)}7⟧"
 
 
-ALPHABETS = {
-    "alnum": ALNUM,
-    "letters": string.ascii_letters,
-    "upper": UPPER + "234567",
-    "hex": HEX,
-    "url64": ALNUM + "-_",
-}
+ALPHABETS = {"alnum": ALNUM, "letters": string.ascii_letters, "upper": UPPER + "234567", "hex": HEX, "url64": URL64}
 PLACES = [
     "using {}", "client = Client({})", "curl https://api.example.com/v1?x=1 -H 'X-Key: {}'", '{{"event": "sent {}"}}',
     "401: incorrect key provided: {}.", "export KEY={}", "({})", "value is {}, retrying",
@@ -87,6 +81,8 @@ def keys() -> list[str]:
         f"PuTTY-User-Key-File-3: ssh-rsa Private-Lines: 1 ⟦{characters(ALNUM, 64)}⟧ Private-MAC: 1",
         f"azure ⟦aB1¦8Q~¦{characters(ALNUM, 34)}⟧",
         f"cookie of the session: {jwt}",
+        f"/login?next=%2Fa%3Fkey%3D{key('ghp_', ALNUM, 36)}",
+        f"private_key: -----BEGIN ¦PRIVATE KEY----- ⟦{characters(ALNUM, 64)}⟧ -----END ¦PRIVATE KEY-----",
         f"ws://host/socket?access={jwt}&v=2",
         f"hash $2b$12$⟦{characters(ALNUM, 53)}⟧ of the user",
         f"postgresql://app:{secret()}@db.example.com:5432/app",
@@ -143,6 +139,10 @@ def named() -> list[str]:
         f'{{"detail":[{{"loc":["body","token"],"msg":"Value error","input":"{secret(9)}"}}]}}',
         f"the password is {secret()} as before",
         f"mein Passwort lautet {secret()}",
+        f"ValueError: wrong password '{secret()}'",
+        f"password%3D{secret()}&x=1",
+        f"X-Auth-Token: ⟦{characters(string.ascii_lowercase, 12)}⟧",
+        f"<api_key><![CDATA[{secret()}]]></api_key>",
         f"curl -u admin:{secret()} https://example.com",
         f"PIN and CVV: ⟦{characters(DIGITS, 3)}⟧",
         f"otp={secret(8)}",

@@ -47,7 +47,7 @@ ACCOUNT_RULES = [
     Rule(
         name="IBAN",
         label="iban",
-        joined=(b"9" * 10,),  # they have letters, but nobody's has more of them
+        joined=(b"9" * 10, b"9999.9999.99"),  # they have letters, but nobody's has more of them
         pattern=compile_verbose(rf"(?<!\w) [A-Za-z]{{2}}[0-9]{{2}} (?:{GAP}?[A-Za-z0-9]){{11,30}}", re.ASCII),
         check=_end_of_iban,
     ),

@@ -29,8 +29,9 @@ _TYPE = re.compile(r"(?:[A-Z][A-Za-z]*)?(?:Secret|Token|Credential|Password|Key|
 _CODE = re.compile(
     r"(?:self|cls|os|env|settings|config|cfg|args|kwargs|request|req|process|var|local|data|secrets)\.[\w.]+\[?"
 )
+_INDEXED = re.compile(r"[A-Za-z_.]+\[")  # `data["key"]`, `Optional[str]`
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z_.]*")
-_SECRET_WORD = re.compile(r"pass|pwd|secret|token|key|cred|auth|cookie", re.IGNORECASE)
+_SECRET_WORD = re.compile(r"pass|pwd|bearer|secret|token|key|cred|auth|cookie", re.IGNORECASE)
 
 
 def is_innocent(value: str, following: str = "", *, quoted: bool) -> bool:
@@ -49,7 +50,7 @@ def is_innocent(value: str, following: str = "", *, quoted: bool) -> bool:
 
 def _is_code(value: str, following: str) -> bool:
     """Return whether a bare value is code: a name as in `token=self.token`, a type, or a call."""
-    if _CODE.fullmatch(value) or _TYPE.fullmatch(value):
+    if _CODE.fullmatch(value) or _TYPE.fullmatch(value) or _INDEXED.match(value):
         return True
     if not _IDENTIFIER.fullmatch(value):
         return False
@@ -65,3 +66,8 @@ def is_word(value: str) -> bool:
 def is_count(value: str) -> bool:
     """Return whether a value is a number of tokens, a price or the like."""
     return re.fullmatch(r"-?[0-9]{1,3}|-?[0-9]+\.[0-9]+(?:e-?[0-9]+)?", value) is not None
+
+
+def is_variable(value: str) -> bool:
+    """Return whether a value could be a name in a program: `token = Name.Label`."""
+    return _IDENTIFIER.fullmatch(value) is not None

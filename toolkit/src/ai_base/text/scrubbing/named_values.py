@@ -1,9 +1,13 @@
 """Takes out values that are recognized by the name in front of them: `password=...`, `phone: ...`."""
 
-from ai_base.text.scrubbing.names_of_secrets import Name, names_in
+import re
+
+from ai_base.text.scrubbing.names_of_secrets import NATIONAL_ID, PHONE, Name, names_in
 from ai_base.text.scrubbing.other_forms import OTHER_FORMS
 from ai_base.text.scrubbing.value_forms import SEPARATOR, after_separator
-from ai_base.text.scrubbing.values import Value
+from ai_base.text.scrubbing.values import NUMBER, Value
+
+DOCSTRING_FIELD = re.compile(r":(?:param|type|arg|ivar|raises)[ ][\w ]*\Z")
 
 
 def hide_named_values(text: str) -> str:
@@ -21,6 +25,11 @@ def hide_named_values(text: str) -> str:
 
 def _find_value(name: Name) -> Value | None:
     """Return the value that a name has, in whatever form it follows; None if there is none."""
+    if DOCSTRING_FIELD.search(name.before):
+        return None
     if separator := SEPARATOR.match(name.text, name.end):
         return after_separator(name, separator)
-    return next((value for form in OTHER_FORMS if (value := form(name))), None)
+    value = next((value for form in OTHER_FORMS if (value := form(name))), None)
+    if value and name.kind in {PHONE, NATIONAL_ID} and not NUMBER.match(name.text, value.start):
+        return None
+    return value

@@ -77,7 +77,7 @@ SHORT_PASSWORD = Named(label="key", words=("pwd", "mdp", "cvv", "cvc", "otp"), w
 PASS = Named(label="key", words=("pass",), whole=True)  # `pass: 12` counts tests
 TOKEN = Named(
     label="key",
-    words=("token", "jwt"),
+    words=("token", "jwt", "bearer"),
     # Parsers and models have tokens that are no secrets.
     not_before=re.compile(
         r"(?:pad|eos|bos|unk|sep|cls|mask|stop|start|end|special|per|unexpected|expected|illegal|unknown|stray|extra|last"
@@ -163,6 +163,11 @@ class Name:
     def before(self) -> str:
         """The text just before the word: the beginning of the name, and what stands before it."""
         return self.text[max(0, self.word - LOOK_BACK) : self.word]
+
+    @property
+    def is_compound(self) -> bool:
+        """Whether the word is the last part of a name such as `X-Auth-Token`, which prose does not have."""
+        return self.before[-1:] in {"-", "_"} or self.before[-1:].islower()
 
 
 def names_in(text: str) -> list[Name]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from ai_base.text.scrubbing.escapes import ANY_ESCAPE as E
 from ai_base.text.scrubbing.escapes import ESCAPED_QUOTES as Q
 from ai_base.text.scrubbing.innocent_values import is_innocent
-from ai_base.text.scrubbing.names_of_secrets import NATIONAL_ID, PHONE, Name
+from ai_base.text.scrubbing.names_of_secrets import Name
 from ai_base.text.scrubbing.rules import compile_verbose
-from ai_base.text.scrubbing.values import NUMBER, Value
+from ai_base.text.scrubbing.values import Value
 
 OPTION = compile_verbose(r"(?<![\w-]) -- [\w-]* \Z")
 OPTION_VALUE = compile_verbose(rf"""
@@ -33,7 +33,7 @@ def _after_option(name: Name) -> Value | None:
 
 ELEMENT = compile_verbose(r"< [\w.:-]* \Z")
 ELEMENT_VALUE = compile_verbose(
-    r"[\w.:-]{0,40} (?:\s[^<>]{0,200})? > \s{0,40} (?:<!\[CDATA\[)? (?P<value>[^<\s][^<]{0,4000}) (?=<|\]\])"
+    r"[\w.:-]{0,40} (?:\s[^<>]{0,200})? > \s{0,40} (?:<!\[CDATA\[)? (?P<value>[^<\s\]][^<\]]{0,4000}) (?=<|\]\])"
 )
 
 
@@ -41,8 +41,6 @@ def _in_element(name: Name) -> Value | None:
     """Find `<password>x</password>`."""
     match = ELEMENT.search(name.before) and ELEMENT_VALUE.match(name.text, name.end)
     if not match or is_innocent(match["value"].strip(), quoted=True):
-        return None
-    if name.kind in {PHONE, NATIONAL_ID} and not NUMBER.match(match["value"]):
         return None
     return Value(match.start("value"), match.end("value"), f"[{name.kind.label}]")
 
@@ -72,6 +70,7 @@ def _in_pair(name: Name) -> Value | None:
 INPUT_VALUE = compile_verbose(rf"""
     [\w.]{{0,100}} [\n{E}]{{1,3}} [ ]+ [^\n]{{0,300}}? input_value=
       ["'] (?P<text>[^\n]{{1,2000}}?) (?=["'],[ ]input_type=)
+    | [\w.]{{0,100}} [\n{E}]{{1,3}} [ ]+ [^\n]{{0,300}}? input_value= (?P<number>[0-9]+) (?=,[ ]input_type=)
     | ["'{Q}],?[ ]?[)\]] [^\n]{{0,300}}? ["'{Q}]input["'{Q}]:[ ]? ["'{Q}] (?P<data>[^\n"'{Q}]+)
 """)
 
@@ -80,18 +79,20 @@ def _in_validation_error(name: Name) -> Value | None:
     """Find Pydantic's `input_value='x'` below the field, and `'input': 'x'` behind `'loc': ('password',)`."""
     if not (match := INPUT_VALUE.match(name.text, name.end)):
         return None
-    group = "text" if match["text"] else "data"
+    group = next(group for group in ("text", "number", "data") if match[group])
     return Value(match.start(group), match.end(group), f"[{name.kind.label}]")
 
 
-PROSE = compile_verbose(
-    rf"""["']?[ ](?:is|was|ist|lautet|est|es|è)[ ]?:?[ ]["'{Q}`]? (?P<value>[^\s"'{E},;()<>`]{{6,}})"""
-)
+PROSE = compile_verbose(rf"""
+    ["']? [ ]
+    (?: (?:is|was|ist|lautet|est|es|è) [ ]?:?[ ] ["'{Q}`]? | ["'{Q}`] )
+    (?P<value> [^\s"'{E},;()<>`]{{6,}} )
+""")
 
 
 def _in_sentence(name: Name) -> Value | None:
-    """Find `the password is hunter2`; the value has letters and digits, or it is a word."""
-    if name.kind.label != "key" or not (match := PROSE.match(name.text, name.end)):
+    """Find `the password is hunter2`, `wrong password 'hunter2'`; the value has letters and digits, or it is a word."""
+    if name.kind.label != "key" or name.plural or not (match := PROSE.match(name.text, name.end)):
         return None
     value = match["value"]
     is_random = any(map(str.isdigit, value)) and any(map(str.isalpha, value))

@@ -17,7 +17,7 @@ NOT_A_DOMAIN = re.compile(
 )
 SERVICE_USERS = {"git", "hg", "svn"}  # of addresses such as git@host:path
 VERSION = re.compile(
-    r"(?:version|release|firmware|driver|build|revision|\bver\.?|\brev)[\"'\s:=v]{0,4}\Z", re.IGNORECASE
+    r"(?:version|section|chapter|release|firmware|driver|build|revision|\bver\.?|\brev)[\"'\s:=v]{0,4}\Z", re.IGNORECASE
 )
 
 
@@ -44,7 +44,8 @@ def _end_of_ip_v6(match: re.Match[str]) -> int:
         return 0
     # `a::b` is an address too, but more often a name in C++ or Rust.
     is_name = not any(map(str.isdigit, match[0]))
-    return 0 if is_name or address.is_loopback or address.is_unspecified else match.end()
+    is_slice = sum(map(str.isalnum, match[0])) < 5  # noqa: PLR2004 - `[1::2]` of Python
+    return 0 if is_name or is_slice or address.is_loopback or address.is_unspecified else match.end()
 
 
 EMAIL_RULES = [
@@ -70,7 +71,7 @@ EMAIL_RULES = [
             (?: @ | %40 | &\#(?:0{0,4}64|x0{0,4}40); | &commat; | [ ]?[(\[]at[)\]][ ]? )
             (?:
                 (?: [\w-] | (?!&\#(?:0{0,4}46|x0{0,4}2e);) &\#x?[0-9a-f]{2,6}; ){1,63}+
-                (?: \. | &\#(?:0{0,4}46|x0{0,4}2e); | &period; | [ ]?[(\[]dot[)\]][ ]? )
+                (?: \. | %2e | &\#(?:0{0,4}46|x0{0,4}2e); | &period; | [ ]?[(\[]dot[)\]][ ]? )
             ){1,8}
             (?: [^\W\d_] | &\#x?[0-9a-f]{2,6}; ) (?: [\w-] | &\#x?[0-9a-f]{2,6}; ){1,63}
             """,

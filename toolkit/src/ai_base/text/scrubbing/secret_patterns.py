@@ -193,8 +193,8 @@ CONTEXT_RULES = [
     _form(
         "Signature in a query",
         r"""
-        (?<=[?&;\U000f0000-\U0010ffff]) (?i: (?:x-(?:amz|goog|oss)-)?signature | sig ) =
-        (?P<secret> [^&\s"'<>\U000f0000-\U0010ffff]{6,} )
+        (?: \A | (?<=[?&;\s"'\U000f0000-\U0010ffff]) ) (?i: (?:x-(?:amz|goog|oss)-)?signature | sig ) =
+        (?P<secret> (?=[^&\s]{0,60}[0-9]) [^&\s"'<>\U000f0000-\U0010ffff]{6,} )
         """,
         contains=("ig=", "IG=", "ature="),
     ),

@@ -8,7 +8,7 @@ import re
 from ai_base.text.scrubbing.escapes import ANY_ESCAPE as E
 from ai_base.text.scrubbing.escapes import ESCAPED_QUOTES as Q
 from ai_base.text.scrubbing.escapes import QUOTES
-from ai_base.text.scrubbing.innocent_values import is_count, is_innocent, is_word
+from ai_base.text.scrubbing.innocent_values import is_count, is_innocent, is_variable, is_word
 from ai_base.text.scrubbing.names_of_secrets import (
     AUTHORIZATION,
     COOKIE,
@@ -27,18 +27,19 @@ from ai_base.text.scrubbing.values import CREDENTIALS_LENGTH, NUMBER, Value
 
 SEPARATOR = compile_verbose(rf"""
     (?P<closing> [{E}"']{{0,3}} ) \]? [ \xa0]*+ [{E}]?          # the end of the name, and a colour
-    (?P<sign> [:=]{{1,2}}>? | [\uff1a\uff1d] )
+    (?P<sign> [:=]{{1,2}}>? | [\uff1a\uff1d] | %3[AaDd] )         # also full-width, and in a query
     (?: [ \xa0] | (?![{Q}])[{E}] )*+
     (?: b (?=["']) )?                                           # bytes of Python
 """)
 QUOTED = compile_verbose(rf"""(?P<quote>["'{Q}]) (?P<value> (?:(?!(?P=quote))[^\n"])++ )""")
+NESTING = compile_verbose(rf"""[\[{{] | \((?=["'{Q}])""")
 BARE = compile_verbose(rf"""(?!\[) (?P<value> [^\s"'{E},;&()<>{{}}\]]++ )""")
 
 
 def after_separator(name: Name, separator: re.Match[str]) -> Value | None:
     """Find `password=x`, `"api_key": "x"`, `headers["x-api-key"] = 'x'`, and nested values."""
     at = separator.end()
-    if name.text[at : at + 1] in tuple("[{("):
+    if NESTING.match(name.text, at):
         return _nested(name, separator)
     if name.plural and name.kind is not SECRET:  # `tokens: 5`, but `credentials: x`
         return None
@@ -101,7 +102,8 @@ def _value(name: Name, separator: re.Match[str], start: int, end: int, *, is_str
 def _quoted(name: Name, separator: re.Match[str], quoted: re.Match[str]) -> Value | None:
     value = quoted["value"]
     ends_string = not re.search("[\"']", separator["closing"]) and value.lstrip()[:1] in tuple(",:]}")
-    if ends_string or is_innocent(value, quoted=True):  # {"event": "no password:", ...}
+    is_compared = separator["sign"] == "==" and is_word(value)
+    if ends_string or is_compared or is_innocent(value, quoted=True):  # {"event": "no password:", ...}
         return None
     if is_count(value) and name.kind is not PASSWORD:
         return None
@@ -118,7 +120,11 @@ def _bare(name: Name, separator: re.Match[str]) -> Value | None:
     if not bare or is_innocent(bare["value"], text[bare.end() : bare.end() + 40], quoted=False):
         return None
     value = bare["value"]
-    if name.kind in {PASS, TOKEN, KEY, SECRET} and (is_count(value) or (sign == ":" and is_word(value))):
+    if name.kind in {TOKEN, KEY, SECRET} and separator[0].startswith(" ") and is_variable(value):  # an assignment
+        return None
+    if name.kind in {PASS, TOKEN, KEY, SECRET} and (
+        is_count(value) or (sign == ":" and is_word(value) and not name.is_compound)
+    ):
         return None
     if sign in {"::", "=="} and not any(map(str.isdigit, value)):  # `Token::new`, `token == other`
         return None
