@@ -10,7 +10,6 @@ from ai_base.llm.configuration.prices import price_of
 from ai_base.llm.configuration.project_files import load_config, load_prompts
 from ai_base.llm.configuration.prompts import Prompt
 from ai_base.logging import configure_logging
-from ai_base.settings import find_root
 from ai_base.testing.doubles import ScriptedModel
 from ai_base.testing.pytest_plugin import NetworkUseError, Tripwire
 
