@@ -28,8 +28,8 @@ def usage(tokens: int) -> RequestUsage:
     return RequestUsage(input_tokens=tokens, output_tokens=tokens)
 
 
-def answered(text: str, tokens: int = 100) -> Step:
-    return Step(text, usage=usage(tokens))
+def answered(text: str, input_tokens: int = 100, output_tokens: int = 100) -> Step:
+    return Step(text, usage=RequestUsage(input_tokens=input_tokens, output_tokens=output_tokens))
 
 
 class Odd(WrapperModel):

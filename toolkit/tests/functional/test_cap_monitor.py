@@ -11,13 +11,14 @@ from structlog.testing import capture_logs
 
 from ai_base.llm.errors import BudgetExceededError
 from ai_base.llm.interaction import attributed_to
+from ai_base.llm.ledger.records import simulated_time
 from ai_base.testing.doubles import RuleModel, ScriptedModel
 
 CENT_A_CALL = {"price": {"input": "0", "output": "10"}, "max_output_tokens": 1000}  # at most, and exactly, $0.01
 
 
 def cent_model() -> RuleModel:
-    return RuleModel({"(?s).*": answered("x", 1000)})
+    return RuleModel({"(?s).*": answered("x", 100, 1000)})
 
 
 # ---- Which caps there are ----
@@ -36,26 +37,16 @@ async def test_a_user_has_a_cap_of_their_own(open_gateway: Any, database_url: st
         await gateway.ask(*ASK)
 
 
-async def test_a_cap_per_minute_limits_how_fast_money_is_spent(
-    open_gateway: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
-    moments = iter([start])
-    latest = start
-
-    def now() -> str:
-        nonlocal latest
-        latest = next(moments, latest)
-        return latest.isoformat(timespec="microseconds")
-
-    monkeypatch.setattr("ai_base.llm.candidates.guard.now", now)
+async def test_a_cap_per_minute_limits_how_fast_money_is_spent(open_gateway: Any) -> None:
+    time = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
     budgets = {"overall": {"minute": "0.01"}}
     async with open_gateway(main=cent_model(), candidates={"main": CENT_A_CALL}, budgets=budgets) as gateway:
-        await gateway.ask(*ASK)
-        with pytest.raises(BudgetExceededError, match="overall, minute 2026-11-24T12:00"):
+        with simulated_time(lambda: time):
             await gateway.ask(*ASK)
-        moments = iter([start + timedelta(minutes=1)])
-        await gateway.ask(*ASK)
+            with pytest.raises(BudgetExceededError, match="overall, minute 2026-11-24T12:00"):
+                await gateway.ask(*ASK)
+            time += timedelta(minutes=1)
+            await gateway.ask(*ASK)
 
 
 # ---- Caps that only watch ----

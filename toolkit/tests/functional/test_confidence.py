@@ -73,7 +73,7 @@ async def test_a_persons_answer_serves_before_a_model_is_asked_and_paid_again(op
         await gateway.ledger.answer(draft.escalation_id, json.dumps(SURE), "ada")
         answer = await gateway.ask("triage", {"question": "?"}, output_type=Verdict)
 
-    assert (answer.source, answer.output, answer.cost, answer.calls) == ("human", Verdict(**SURE), 0, 0)
+    assert (answer.source, answer.output, answer.cost, answer.calls) == ("human", Verdict.model_validate(SURE), 0, 0)
     assert len(model.requests) == 1
 
 

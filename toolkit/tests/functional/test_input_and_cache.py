@@ -97,7 +97,7 @@ async def test_attachments_are_sent_and_bounded_by_the_context_window(open_gatew
         row, [attempt] = await gateway.ledger.interaction(answer.interaction_id)
 
     [part] = model.requests[0].messages[0].parts
-    assert part.content == ["Why?", PICTURE]
+    assert part.content == ["Why?", PICTURE]  # type: ignore[union-attr]
     assert attempt.reserved == 128_000_000 + 2_000_000
     assert row.request == "Why?\n[attachment: binary, image/png]"
 
