@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pytest
 from gateway_cases import ASK, SURE, Verdict
 from pydantic import BaseModel, Field
+from pydantic_ai.messages import ModelResponse, TextPart
 
 from ai_base.llm.errors import (
     AllCandidatesFailedError,
@@ -111,12 +112,15 @@ async def test_a_type_that_pydantic_cannot_validate_is_an_error(open_gateway: An
             await gateway.ask(*ASK, output_type=asyncio.Event)
 
 
-@pytest.mark.parametrize("output_type", [str, Optionals, list[str]])
+@pytest.mark.parametrize(
+    ("output_type", "whole"),
+    [(str, "whole"), (Optionals, '{"items": ["whole"]}'), (list[str], '{"response": ["whole"]}')],
+)
 async def test_a_reply_that_was_cut_off_is_no_answer_and_the_next_candidate_gives_one(
-    open_gateway: Any, output_type: Any
+    open_gateway: Any, output_type: Any, whole: str
 ) -> None:
     main = FaultyModel(ScriptedModel(), truncated('{"items": ["one", "tw'))
-    async with open_gateway(main=main, backup=ScriptedModel('{"response": ["whole"]}')) as gateway:
+    async with open_gateway(main=main, backup=ScriptedModel(whole)) as gateway:
         answer = await gateway.ask(*ASK, output_type=output_type)
 
     assert (answer.model, answer.calls) == ("scripted", 2)  # no repair: it would be cut off as well
@@ -152,3 +156,11 @@ async def test_what_was_repaired_is_on_the_answer_and_in_the_ledger(open_gateway
     assert len(repaired.repairs) == 2
     assert row.repairs == "; ".join(repaired.repairs)
     assert plain.repairs == ()
+
+
+async def test_a_reply_that_a_content_filter_cut_off_is_no_answer(open_gateway: Any) -> None:
+    filtered = ModelResponse([TextPart("The beginning")], finish_reason="content_filter")
+    async with open_gateway(main=ScriptedModel(filtered), backup=ScriptedModel("whole")) as gateway:
+        answer = await gateway.ask(*ASK)
+
+    assert (answer.output, answer.calls) == ("whole", 2)

@@ -174,7 +174,7 @@ class Answering:
         if response.finish_reason == "length":
             raise errors.TruncatedOutputError(text)
         if response.finish_reason == "content_filter":
-            text = ""
+            raise errors.TruncatedOutputError(text, "the provider's content filter cut it off")
         return read_text(text, self.question.output_type, self.config.output)
 
     def _confidence_in(self, output: object) -> float | None:
