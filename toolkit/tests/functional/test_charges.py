@@ -18,7 +18,7 @@ from ai_base.llm.errors import (
     UnpricedModelError,
 )
 from ai_base.llm.ledger.audit import differences
-from ai_base.testing.doubles import RuleModel, ScriptedModel
+from ai_base.testing.doubles import RuleModel, ScriptedModel, Step
 from ai_base.testing.faults import (
     FaultyModel,
     rate_limited,
@@ -121,7 +121,18 @@ async def test_the_bound_covers_instructions_tools_and_history(open_gateway: Any
     assert bounds[0] - bounds[1] > 5_000 * 1_000  # nanodollars: a token costs at least 1000
 
 
-@pytest.mark.parametrize("settings", [{"extra_body": {"n": 5}}, {"openai_service_tier": "priority"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"extra_body": {"n": 5}},
+        {"openai_service_tier": "priority"},
+        {"openai_prediction": {"type": "content", "content": "predicted tokens that are not used are billed"}},
+        {"openai_native_tools": [{"type": "web_search"}]},
+        {"anthropic_speed": "fast"},
+        {"google_cached_content": "stored by the hour"},
+        {"a_setting_of_next_year": True},
+    ],
+)
 async def test_settings_that_make_a_call_dearer_are_refused(open_gateway: Any, settings: dict[str, Any]) -> None:
     async with open_gateway(main=ScriptedModel()) as gateway:
         with pytest.raises(UnpricedModelError, match="no bound on its cost"):
@@ -178,3 +189,30 @@ async def test_instructions_that_come_with_the_parameters_count(open_gateway: An
         [attempt] = (await gateway.ledger.interaction(row.id))[1]
 
     assert attempt.reserved > 5_000 * 1_000
+
+
+async def test_settings_that_add_no_cost_reach_the_model(open_gateway: Any) -> None:
+    given = {"top_p": 0.5, "seed": 7, "thinking": "low", "openai_reasoning_effort": "low", "openai_user": "ada"}
+    model = ScriptedModel(answered("x"))
+    async with open_gateway(main=model) as gateway:
+        await Agent(gateway.model()).run("hello", model_settings=cast("ModelSettings", given))
+
+    sent = model.requests[0].settings or {}
+    assert {name: sent.get(name) for name in ("top_p", "seed", "openai_user")} == {
+        "top_p": 0.5,
+        "seed": 7,
+        "openai_user": "ada",
+    }
+
+
+async def test_cached_and_reasoning_tokens_have_rates_and_columns(open_gateway: Any) -> None:
+    rates = {"input": "1", "cached_input": "0.1", "output": "2", "reasoning": "3"}
+    used = RequestUsage(input_tokens=100, cache_read_tokens=40, output_tokens=10, output_reasoning_tokens=4)
+    async with open_gateway(
+        main=ScriptedModel(Step("x", usage=used)), candidates={"main": {"price": rates}}
+    ) as gateway:
+        answer = await gateway.ask(*ASK)
+        _, [attempt] = await gateway.ledger.interaction(answer.interaction_id)
+
+    assert attempt.cost == 60 * 1_000 + 40 * 100 + 6 * 2_000 + 4 * 3_000
+    assert (attempt.cached_input_tokens, attempt.reasoning_tokens) == (40, 4)

@@ -87,6 +87,15 @@ def test_behaves_as_told_by_each_request() -> None:
     assert time.monotonic() - start >= 0.05
 
 
+@pytest.mark.parametrize(("status", "phrase"), [(529, "Unknown"), (520, "Unknown"), (499, "Unknown"), (413, None)])
+def test_any_status_can_be_sent(status: int, phrase: str | None) -> None:
+    with LoopbackProvider(Reply(status=status)) as provider:
+        answer = httpx2.post(f"{provider.url}/chat/completions", json={})
+
+    assert answer.status_code == status
+    assert phrase in (None, answer.reason_phrase)
+
+
 def test_an_error_in_the_behaviour_fails_the_test() -> None:
     def broken(_: object) -> Reply:
         raise LookupError("in the behaviour")

@@ -63,3 +63,61 @@ def test_no_price_that_is_known_costs_more_than_its_bound() -> None:
                 assert price.cost(usage) <= price.bound(500_000, 20_000), f"{provider.id}:{model.id} {usage}"
                 checked += 1
     assert checked > 1000
+
+
+def test_rates_for_cached_and_reasoning_tokens_bound_and_count() -> None:
+    rates = Configured(
+        input=Decimal(1),
+        output=Decimal(2),
+        cached_input=Decimal("0.5"),
+        cache_write=Decimal("1.25"),
+        reasoning=Decimal(3),
+    )
+    price = price_of("x:y", rates)
+    usage = RequestUsage(
+        input_tokens=100, cache_read_tokens=20, cache_write_tokens=40, output_tokens=10, output_reasoning_tokens=5
+    )
+
+    assert price is not None
+    assert price.cost(usage) == 40 * 1_000 + 20 * 500 + 40 * 1_250 + 5 * 2_000 + 5 * 3_000
+    assert price.bound(100, 10) == 100 * 1_250 + 10 * 3_000  # whatever is cached or thought, this is enough
+
+
+def test_a_rate_of_zero_is_a_rate() -> None:
+    price = price_of("x:y", Configured(input=Decimal(1), output=Decimal(2), cached_input=Decimal(0)))
+
+    assert price is not None
+    assert price.cost(RequestUsage(input_tokens=100, cache_read_tokens=100, output_tokens=0)) == 0
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [RequestUsage(input_tokens=1, cache_read_tokens=2), RequestUsage(output_tokens=1, output_reasoning_tokens=2)],
+)
+def test_a_report_that_contradicts_itself_has_no_cost(usage: RequestUsage) -> None:
+    price = price_of("openai-chat:ours", OURS)
+
+    assert price is not None
+    with pytest.raises(ValueError, match="more tokens in a part"):
+        price.cost(usage)
+
+
+@pytest.mark.parametrize("model", ["openai:gpt-4o", "openai:gpt-4o-mini", "google:gemini-2.5-flash"])
+def test_fees_of_native_tools_are_no_fee_of_every_call(model: str) -> None:
+    """They are refused, so a bound is what the tokens cost and no more."""
+    price = price_of(model)
+
+    assert price is not None
+    assert price.call == 0
+    assert price.bound(0, 0) == 0
+
+
+def test_a_fee_of_every_call_is_in_the_bound() -> None:
+    price = price_of("perplexity:sonar")
+
+    assert price is not None
+    assert price.bound(0, 0) > 0
+
+
+def test_a_model_that_searches_by_itself_has_no_bound() -> None:
+    assert price_of("perplexity:sonar-deep-research") is None

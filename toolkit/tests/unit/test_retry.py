@@ -1,7 +1,6 @@
 """Retries wait, longer each time, and end: by the attempts, the maximum wait or the deadline. All in virtual time."""
 
 import asyncio
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -26,7 +25,7 @@ class Call:
 
 
 @pytest.fixture(autouse=True)
-def call(monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
+def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     call = Call()
     monkeypatch.setattr(retry, "current_interaction", lambda: call)
     return call

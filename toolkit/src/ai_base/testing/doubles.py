@@ -212,6 +212,7 @@ class Playback(CompletedStreamedResponse):
         if self._error:
             raise self._error
         self._usage, self.finish_reason = self.response.usage, self.response.finish_reason
+        self.provider_details = self.response.provider_details
 
 
 def respond(content: Content, call: Call, name: str, usage: RequestUsage | None = None) -> ModelResponse:

@@ -16,7 +16,15 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from ai_base.testing.doubles import Call, Playback, respond, structured
-from ai_base.testing.loopback import ERRORS
+from ai_base.testing.loopback import ERRORS, SERVER_ERROR
+
+EXHAUSTED_QUOTA = ("You exceeded your current quota", "insufficient_quota", "insufficient_quota")
+CONTEXT_TOO_LONG = (
+    "This model's maximum context length is 128000 tokens",
+    "invalid_request_error",
+    "context_length_exceeded",
+)
+FLAGGED = ("The input was flagged", "moderation", None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +38,8 @@ class Fault:
     text: str | None = None
     """Of the answer; of a stream, what comes before the error."""
     finish_reason: FinishReason | None = None
+    refusal: str | None = None
+    """What the model says in place of an answer."""
     seconds: float = 0.0
 
 
@@ -97,9 +107,13 @@ class FaultyModel(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        if fault is None or fault.text is None:
+        if fault is None or (fault.text is None and fault.refusal is None):
             return await self.wrapped.request(messages, model_settings, model_request_parameters)
         call = Call(messages, *self.prepare_request(model_settings, model_request_parameters))
+        if fault.text is None:
+            details = {"refusal": fault.refusal}
+            refused = ModelResponse([], finish_reason="content_filter", provider_details=details)
+            return respond(refused, call, self.model_name)
         response = structured(fault.text, call, self.model_name)
         response = replace(response, finish_reason=fault.finish_reason or response.finish_reason)
         return respond(response, call, self.model_name)
@@ -148,6 +162,11 @@ def revoked_key() -> Fault:
     return _status(401, exceptions.ModelAuthenticationError)
 
 
+def exhausted_quota() -> Fault:
+    """429, but no wait helps: the account's credit is used up."""
+    return _status(429, exceptions.ModelQuotaExceededError, details=EXHAUSTED_QUOTA)
+
+
 def retired_model() -> Fault:
     """404: there is no such model any more."""
     return _status(404, exceptions.ModelNotFoundError)
@@ -158,7 +177,22 @@ def bad_request() -> Fault:
     return _status(400, exceptions.ModelRequestRejectedError)
 
 
+def context_too_long() -> Fault:
+    """400: the request is longer than this model's context window."""
+    return _status(400, exceptions.ModelContextWindowExceededError, details=CONTEXT_TOO_LONG)
+
+
+def flagged() -> Fault:
+    """403: the provider's moderation does not let the request through."""
+    return _status(403, exceptions.ModelAuthenticationError, details=FLAGGED)
+
+
 # ---- Answered, and charged, but no good ----
+
+
+def refusal(text: str = "I can't help with that.") -> Fault:
+    """The model refuses to answer: no content, but a text that says so."""
+    return Fault(refusal=text)
 
 
 def invalid_json(text: str = '{"summary": "It crashes", "urgency": }') -> Fault:
@@ -182,8 +216,13 @@ def garbled() -> Fault:
     return Fault(error=lambda model: exceptions.ModelAPIError(model, message))
 
 
-def _status(status: int, category: Any, headers: dict[str, str] | None = None) -> Fault:  # noqa: ANN401 - its type is private
-    message, kind, code = ERRORS.get(status, ("The server had an error", "server_error", None))
+def _status(
+    status: int,
+    category: Any,  # noqa: ANN401 - its type is private
+    headers: dict[str, str] | None = None,
+    details: tuple[str, str, str | None] | None = None,
+) -> Fault:
+    message, kind, code = details or ERRORS.get(status, SERVER_ERROR)
 
     def error(model: str) -> Exception:
         return ModelHTTPError.for_category(

@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import gzip
+import http.client
 import json
 import re
 import socket
@@ -22,7 +24,11 @@ ERRORS: Mapping[int, tuple[str, str, str | None]] = {
     401: ("Incorrect API key provided", "invalid_request_error", "invalid_api_key"),
     404: ("The model has been retired", "invalid_request_error", "model_not_found"),
     429: ("Rate limit reached", "requests", "rate_limit_exceeded"),
-}  # message, type and code in the body of a failure, by status; any other is a server error
+}
+"""Message, type and code in the body of a failure, by status; any other is a server error."""
+
+
+SERVER_ERROR = ("The server had an error", "server_error", None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,11 @@ class Reply:
     reset: bool = False  # break the connection off with RST, half of the answer sent
     hang: bool = False  # never answer
     raw: str | None = None  # the body as it is, be it JSON or not
+    error: tuple[str, str, str | None] | None = None  # message, type and code of a failure; None: those of its status
+    refusal: str | None = None  # a refusal in place of the text
+    usage: Mapping[str, Any] | None = None  # the usage report, in place of the one that the tokens give
+    usage_in_each_chunk: bool = False  # of a stream
+    compress: bool = False  # gzip, whether that was asked for or not
 
 
 class Request(NamedTuple):
@@ -107,6 +118,8 @@ class LoopbackProvider:
             return
         stream = bool(body.get("stream")) and reply.status == HTTPStatus.OK and reply.raw is None
         whole = _document(reply, body) if reply.raw is None else reply.raw.encode()
+        if reply.compress:
+            whole = gzip.compress(whole)
         frames = [*_events(reply, body), b"data: [DONE]\n\n", b""] if stream else [whole]
         headers = {
             "content-type": "text/event-stream" if stream else "application/json",
@@ -114,9 +127,10 @@ class LoopbackProvider:
             "x-request-id": f"req_{self.count}",
             "x-ratelimit-limit-requests": str(LIMIT),
             "x-ratelimit-remaining-requests": str(LIMIT - self.count % LIMIT),
+            **({"content-encoding": "gzip"} if reply.compress else {}),
             **reply.headers,
         }
-        top = f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}\r\n"
+        top = f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, 'Unknown')}\r\n"
         writer.write((top + "".join(f"{key}: {value}\r\n" for key, value in headers.items()) + "\r\n").encode())
         for frame in frames[: len(frames) // 2] if reply.reset else frames:
             await asyncio.sleep(reply.chunk_delay if stream else 0)
@@ -129,17 +143,20 @@ class LoopbackProvider:
 
 def _document(reply: Reply, body: dict[str, Any]) -> bytes:
     if reply.status != HTTPStatus.OK:
-        message, kind, code = ERRORS.get(reply.status, ("The server had an error", "server_error", None))
+        message, kind, code = reply.error or ERRORS.get(reply.status, SERVER_ERROR)
         return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}).encode()
-    choice = {"message": {"role": "assistant", "content": reply.text}, "finish_reason": reply.finish_reason}
+    content = {"content": reply.text} if reply.refusal is None else {"content": None, "refusal": reply.refusal}
+    choice = {"message": {"role": "assistant", **content}, "finish_reason": reply.finish_reason}
     return _object("chat.completion", body, choices=[{"index": 0, **choice}], usage=_usage(reply, body))
 
 
 def _events(reply: Reply, body: dict[str, Any]) -> Iterator[bytes]:
-    deltas = [{"role": "assistant"}, *({"content": word} for word in re.findall(r"\s*\S+|\s+", reply.text)), {}]
+    key, text = ("content", reply.text) if reply.refusal is None else ("refusal", reply.refusal)
+    deltas = [{"role": "assistant"}, *({key: word} for word in re.findall(r"\s*\S+|\s+", text)), {}]
+    usage = {"usage": _usage(reply, body)} if reply.usage_in_each_chunk else {}
     for delta in deltas:
         choice = {"index": 0, "delta": delta, "finish_reason": None if delta else reply.finish_reason}
-        yield b"data: %b\n\n" % _object("chat.completion.chunk", body, choices=[choice])
+        yield b"data: %b\n\n" % _object("chat.completion.chunk", body, choices=[choice], **usage)
     if (body.get("stream_options") or {}).get("include_usage"):
         yield b"data: %b\n\n" % _object("chat.completion.chunk", body, choices=[], usage=_usage(reply, body))
 
@@ -149,7 +166,9 @@ def _object(kind: str, body: dict[str, Any], **content: object) -> bytes:
     return json.dumps({**head, "model": body.get("model", ""), **content}).encode()
 
 
-def _usage(reply: Reply, body: dict[str, Any]) -> dict[str, int]:
+def _usage(reply: Reply, body: dict[str, Any]) -> Mapping[str, Any]:
+    if reply.usage is not None:
+        return reply.usage
     asked = "".join(str(message.get("content")) for message in body.get("messages", ()))
     used = reply.input_tokens if reply.input_tokens is not None else max(1, len(asked.encode()) // 4)
     made = reply.output_tokens if reply.output_tokens is not None else max(1, len(reply.text.encode()) // 4)

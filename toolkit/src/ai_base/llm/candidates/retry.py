@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 def backoff(settings: Retry, failures: int) -> float:
     """Return the wait after this many failures (from 1), in seconds: exponential, less up to a half by chance."""
-    longest = min(settings.max_delay, settings.base_delay * 2 ** min(failures - 1, 60))
+    longest: float = min(settings.max_delay, settings.base_delay * 2 ** min(failures - 1, 60))
     return longest * random.uniform(0.5, 1)  # noqa: S311
 
 

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.request import getproxies
 
 from httpx2 import (
@@ -63,15 +64,13 @@ def http_client() -> AsyncClient:
             headers={"accept-encoding": "gzip, deflate"},  # `BoundedBody` reads these
         )
     except OSError as error:
-        raise ConfigError(_first_set("SSL_CERT_FILE", "SSL_CERT_DIR"), f"cannot be read: {error}") from error
+        missing = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if not Path(os.environ.get(name, "/")).exists()]
+        raise ConfigError(", ".join(missing) or "SSL_CERT_FILE", f"cannot be read: {error}") from error
     except (ImportError, ValueError) as error:  # a SOCKS proxy without its library, or no URL
-        name = _first_set(*(f"{scheme}_PROXY" for scheme in ("ALL", "HTTPS", "HTTP")))
-        raise ConfigError(name, f"this proxy cannot be used: {error}") from error
-
-
-def _first_set(*names: str) -> str:
-    found = [each for name in names for each in (name, name.lower()) if os.environ.get(each)]
-    return ", ".join(found) or names[0]
+        names = [f"{scheme}_PROXY" for scheme in ("ALL", "HTTPS", "HTTP")]
+        found = [each for name in names for each in (name, name.lower()) if os.environ.get(each)]
+        reason = "SOCKS needs another library: uv add socksio" if isinstance(error, ImportError) else str(error)
+        raise ConfigError(", ".join(found) or "proxy", f"this proxy cannot be used: {reason}") from error
 
 
 async def _observe(response: Response) -> None:
