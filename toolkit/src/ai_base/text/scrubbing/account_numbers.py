@@ -3,7 +3,7 @@
 import re
 
 from ai_base.text.scrubbing.checksums import IBAN_LENGTHS, is_card, is_french_id, is_iban, is_spanish_id
-from ai_base.text.scrubbing.rules import Rule, compile_verbose
+from ai_base.text.scrubbing.rules import Rule
 
 GAP = r"[ .\xa0\u2009\u202f-]"  # between the groups of a long number: space, dot, hyphen, thin and no-break spaces
 TWELVE_DIGITS = (b"9" * 12, b"9999.9999.9999", b"9999.999999.9999")
@@ -30,9 +30,12 @@ def _end_of_card(match: re.Match[str]) -> int:
 
 def _end_of_grouped_card(match: re.Match[str]) -> int:
     """Try with and without the last two groups: after a space they may be another number."""
-    ends = [group.end() + match.start() for group in re.finditer("[0-9]+", match[0])]
-    tried = ends[-3:] if match["gap"] == " " else ends[-1:]
-    return next((end for end in reversed(tried) if is_card(_compact(match.string[match.start() : end]))), 0)
+    groups = match[0].split(match["gap"])
+    fewest = len(groups) - 2 if match["gap"] == " " else len(groups)
+    for count in range(len(groups), fewest - 1, -1):
+        if is_card("".join(groups[:count])):
+            return match.start() + len(match["gap"].join(groups[:count]))
+    return 0
 
 
 def _end_of_spanish_id(match: re.Match[str]) -> int:
@@ -48,26 +51,28 @@ ACCOUNT_RULES = [
         name="IBAN",
         label="iban",
         joined=(b"9" * 10, b"9999.9999.99"),  # they have letters, but nobody's has more of them
-        pattern=compile_verbose(rf"(?<!\w) [A-Za-z]{{2}}[0-9]{{2}} (?:{GAP}?[A-Za-z0-9]){{11,30}}", re.ASCII),
+        form=(rf"(?<!\w) [A-Za-z]{{2}}[0-9]{{2}} (?:{GAP}?[A-Za-z0-9]){{11,30}}"),
         check=_end_of_iban,
     ),
     Rule(
         name="Card",
         label="card",
         joined=TWELVE_DIGITS,
-        pattern=compile_verbose(r"(?<!\w) (?<!\w-) (?<![0-9]\.) [1-9][0-9]{11,18} (?!\w|\.[0-9])"),
+        form=(r"(?<!\w) (?<!\w-) (?<![0-9]\.) [1-9][0-9]{11,18} (?!\w|\.[0-9])"),
         check=_end_of_card,
     ),
     Rule(
         name="Card in groups of four, or of four, six and up to five",
         label="card",
         joined=TWELVE_DIGITS,
-        pattern=compile_verbose(rf"""
+        form=(
+            rf"""
             (?<!\w) (?<!\w-) (?<![0-9]\.)
             [2-9][0-9]{{3}} (?P<gap>{GAP})
             (?: [0-9]{{4}}(?P=gap)[0-9]{{4}} (?:(?P=gap)[0-9]{{1,4}}(?![0-9])){{0,2}} | [0-9]{{6}}(?P=gap)[0-9]{{4,5}} )
             (?!\w|[.-][0-9])
-        """),
+        """
+        ),
         check=_end_of_grouped_card,
     ),
 ]
@@ -77,39 +82,40 @@ NATIONAL_ID_RULES = [
         name="USA, social security number",
         label="national id",
         shapes=(b"999-99-9999",),
-        pattern=compile_verbose(r"(?<![\w.-]) (?!000|666)[0-9]{3} - (?!00)[0-9]{2} - (?!0000)[0-9]{4} (?![\w-])"),
+        form=(r"(?<![\w.-]) (?!000|666)[0-9]{3} - (?!00)[0-9]{2} - (?!0000)[0-9]{4} (?![\w-])"),
     ),
     Rule(
         name="Brazil, CPF",
         label="national id",
         shapes=(b"999.999.999-99",),
-        pattern=compile_verbose(r"(?<![\w.-]) [0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2} (?![\w-])"),
+        form=(r"(?<![\w.-]) [0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2} (?![\w-])"),
     ),
     Rule(
         name="Italy, codice fiscale",
         label="national id",
         shapes=(b"aaaaaa99a99a999a",),
-        pattern=compile_verbose(
-            r"(?<!\w) [A-Z]{6} [0-9]{2} [A-EHLMPRST] [0-9]{2} [A-Z] [0-9]{3} [A-Z] (?!\w)", re.IGNORECASE
-        ),
+        form=r"(?<!\w) [A-Z]{6} [0-9]{2} [A-EHLMPRST] [0-9]{2} [A-Z] [0-9]{3} [A-Z] (?!\w)",
+        flags=re.IGNORECASE,
     ),
     Rule(
         name="Spain, DNI and NIE",
         label="national id",
         shapes=(b"9999999a", b"9999999-a"),
-        pattern=compile_verbose(r"(?<![\w-]) (?:[0-9]|[XYZ]-?) [0-9]{7} -? [A-Z] (?![\w-])"),
+        form=(r"(?<![\w-]) (?:[0-9]|[XYZ]-?) [0-9]{7} -? [A-Z] (?![\w-])"),
         check=_end_of_spanish_id,
     ),
     Rule(
         name="France, NIR",
         label="national id",
         joined=(b"9" * 13, b"999999a999999"),
-        pattern=compile_verbose(r"""
+        form=(
+            r"""
             (?<![\w.-]) [12]                                   # sex
             [ ]?[0-9]{2} [ ]?(?:0[1-9]|1[0-2]|[2-9][0-9])      # year and month of birth
             [ ]?(?:[0-9]{2}|2[AB]) [ ]?[0-9]{3} [ ]?[0-9]{3}   # place and number
             [ ]?[0-9]{2} (?![\w.])                             # key
-        """),
+        """
+        ),
         check=_end_of_french_id,
     ),
 ]

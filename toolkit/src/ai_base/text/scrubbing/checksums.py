@@ -47,19 +47,22 @@ IBAN_LENGTHS = {
     **dict.fromkeys(("RU",), 33),
 }
 
+DIGIT_SUM_OF_DOUBLE = str.maketrans("0123456789", "0246813579")  # of 7: 14, so 1 + 4
+
 
 def is_card(digits: str) -> bool:
     """Return whether an issuer uses this beginning and length, and the Luhn check digit is right."""
-    known = any(
+    if not 12 <= len(digits) <= 19:  # noqa: PLR2004 - the shortest and the longest
+        return False
+    return passes_luhn(digits) and any(
         first <= digits[: len(first)] <= last and len(digits) in lengths for first, last, lengths in CARD_ISSUERS
     )
-    return known and passes_luhn(digits)
 
 
 def passes_luhn(digits: str) -> bool:
     """Check a card's last digit (ISO/IEC 7812-1)."""
-    doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return (sum(doubled) + sum(map(int, digits[::-2]))) % 10 == 0
+    doubled = digits[-2::-2].translate(DIGIT_SUM_OF_DOUBLE)
+    return sum(map(int, digits[::-2] + doubled)) % 10 == 0
 
 
 def is_iban(text: str) -> bool:

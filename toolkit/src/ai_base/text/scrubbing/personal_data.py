@@ -8,7 +8,7 @@ import re
 from ipaddress import ip_address
 
 from ai_base.text.scrubbing.account_numbers import ACCOUNT_RULES, NATIONAL_ID_RULES
-from ai_base.text.scrubbing.rules import Rule, compile_verbose
+from ai_base.text.scrubbing.rules import Rule
 
 # What follows an `@` in names of files and units, and in versions; none of them is a top-level domain.
 NOT_A_DOMAIN = re.compile(
@@ -53,19 +53,18 @@ EMAIL_RULES = [
         name="E-mail address",
         label="email",
         contains=("@", "\uff20", "\ufe6b"),
-        pattern=compile_verbose(r"""
+        form=r"""
             (?<![\w.+-]) [\w.+-]++ (?:(?<=\w)'[\w.+-]++)?   # bob, o'brien
             [@\uff20\ufe6b]                                 # also the full-width and the small sign
             (?:[\w-]++[.\uff0e])+ [^\W\d_][\w-]+
-        """),
+        """,
         check=_end_of_address,
     ),
     Rule(
         name="E-mail address, encoded for HTML or a URL, or spelled against robots",
         label="email",
         contains=("&#", "&commat;", "%40", "(at)", "[at]"),
-        pattern=compile_verbose(
-            r"""
+        form=r"""
             (?<![\w.+-])
             (?: [\w.+-] | (?!&\#(?:0{0,4}64|x0{0,4}40);) &\#x?[0-9a-f]{2,6}; | &(?:period|hyphen|lowbar|plus); ){1,64}+
             (?: @ | %40 | &\#(?:0{0,4}64|x0{0,4}40); | &commat; | [ ]?[(\[]at[)\]][ ]? )
@@ -75,8 +74,7 @@ EMAIL_RULES = [
             ){1,8}
             (?: [^\W\d_] | &\#x?[0-9a-f]{2,6}; ) (?: [\w-] | &\#x?[0-9a-f]{2,6}; ){1,63}
             """,
-            re.IGNORECASE,
-        ),
+        flags=re.IGNORECASE,
     ),
 ]
 
@@ -86,51 +84,57 @@ PHONE_RULES = [
         name="Phone number with + and the country's code",
         label="phone",
         starts=("+", "%2B"),
-        pattern=compile_verbose(rf"""
+        form=(
+            rf"""
             (?:(?<![\w+.])\+|%2B) [1-9]
             (?![0-9 ]{{0,20}}\.[0-9]+(?![.0-9]))               # not a decimal number
             (?: (?:[ ./\xa0\u2009\u202f-] | [ ]?\( | \)[ -]?)? [0-9] ){{7,14}}
             {EXTENSION} (?!\w)
-        """),
+        """
+        ),
     ),
     Rule(
         name="Phone number with 00 and the country's code",
         label="phone",
         needs=re.compile("00[1-9]"),
-        pattern=compile_verbose(
-            rf"00(?<![\w.,/-]00)(?=[1-9][0-9]{{0,2}}[ -])(?:[ -]?[0-9]){{9,13}} {EXTENSION} (?!\w|[.:-]\w)"
-        ),
+        form=(rf"00(?<![\w.,/-]00)(?=[1-9][0-9]{{0,2}}[ -])(?:[ -]?[0-9]){{9,13}} {EXTENSION} (?!\w|[.:-]\w)"),
     ),
     Rule(
         name="Phone number with its area in parentheses",
         label="phone",
         starts=("(",),
-        pattern=compile_verbose(rf"""
+        form=(
+            rf"""
             (?<!\w) \(
             (?: [1-9][0-9]{{2}}\)[ -]?[0-9]{{3}}[ .-][0-9]{{4}} | 0[1-9][0-9]{{1,4}}\)(?:[ -]?[0-9]){{5,9}} )
             {EXTENSION} (?!\w|[.:-]\w)
-        """),
+        """
+        ),
     ),
     Rule(
         name="Phone number with a leading zero, as in Europe",
         label="phone",
         needs=re.compile(r"0(?<![\w.,/-]0)[1-9][0-9]{0,4}[ ./-][0-9]"),
-        pattern=compile_verbose(r"""
+        form=(
+            r"""
             0 (?<![\w.,/-]0)
             (?= [1-9][0-9]{1,4}[ /-]                            # 030 1234567, 0151-...
               | 6[ -][0-9]{8}                                   # 06-12345678
               | [1-9] (?P<gap>[ .-]) (?:[0-9]{2}(?P=gap)){3} )  # 01 23 45 67 89
             (?:[ ./-]?[0-9]){8,11} (?!\w|[.:-]\w)
-        """),
+        """
+        ),
     ),
     Rule(
         name="Phone number of North America",
         label="phone",
         shapes=(b"999-999-9999", b"999.999.9999"),
-        pattern=compile_verbose(rf"""
+        form=(
+            rf"""
             (?<![\w.-]) (?:1[-. ])? [2-9][0-9]{{2}} (?P<gap>[.-]) [0-9]{{3}} (?P=gap) [0-9]{{4}}
             {EXTENSION} (?!\w|[.-]\w)
-        """),
+        """
+        ),
     ),
 ]
 
@@ -140,20 +144,24 @@ IP_RULES = [
         name="IP address",
         label="ip",
         needs=re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"),
-        pattern=compile_verbose(r"""
+        form=(
+            r"""
             (?<![\w.]) (?<![A-Za-z][/-]) (?<!==)                # not Chrome/120.0.0.0, foo==1.2.3.4
             [0-9]{1,3}(?:\.[0-9]{1,3}){3} (?!\w|\.\w|-[A-Za-z])
-        """),
+        """
+        ),
         check=_end_of_ip_v4,
     ),
     Rule(
         name="IP address, version 6",
         label="ip",
         needs=re.compile(f":(?::|{HEX}{{1,4}}:{HEX}{{1,4}}:{HEX}{{1,4}}:)"),
-        pattern=compile_verbose(rf"""
+        form=(
+            rf"""
             (?<![\w:.]) (?![0-9]?:[0-9]{{2}}:[0-9]{{2}}(?!:))   # not a time of day
             {HEX}{{0,4}}+ : (?:[0-9A-Fa-f:]{{0,36}}{HEX}|:) (?:(?:\.[0-9]{{1,3}}){{3}})? (?!:?\w)
-        """),
+        """
+        ),
         check=_end_of_ip_v6,
     ),
 ]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 LETTERS_TO_A_DIGITS_TO_9 = bytes.maketrans(
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", b"9" * 10 + b"a" * 52
@@ -29,9 +30,10 @@ class Rule:
     """What the rule finds, for the reader of the list."""
     label: str
     """What takes its place, without the brackets."""
-    pattern: re.Pattern[str]
-    """The form. Its time must be linear: only the last part of a form may have no upper bound. If there is a group
-    `secret`, it is replaced and the rest stays."""
+    form: str
+    """A pattern in which spaces and comments do not count. Its time must be linear: only its end may be unbounded.
+    If there is a group `secret`, it is replaced and the rest stays."""
+    flags: re.RegexFlag = re.NOFLAG
     check: Callable[[re.Match[str]], int] | None = None
     """Returns the offset at which a match ends, 0 if it is none after all: a wrong checksum, a version number."""
 
@@ -48,6 +50,11 @@ class Rule:
     """The shape of every match, without separators, contains one of these."""
     needs: re.Pattern[str] | None = None
     """A pattern that is found in every text with a match, and is fast because it begins with a literal."""
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The compiled form. Most rules are never needed, and a hundred patterns would slow the import down."""
+        return compile_verbose(self.form, self.flags)
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield start and end of everything that the rule finds; from left to right for each of `starts`."""

@@ -6,7 +6,7 @@ it is; nothing is done for one vendor that is not done for the others.
 
 import re
 
-from ai_base.text.scrubbing.rules import Rule, compile_verbose
+from ai_base.text.scrubbing.rules import Rule
 
 ALNUM = "[A-Za-z0-9]"
 HEX = "[0-9a-fA-F]"
@@ -24,13 +24,13 @@ def _is_no_prose(match: re.Match[str]) -> int:
 def _prefixed(name: str, *prefixes: str, body: str) -> Rule:
     """Return the rule for a key that is one of `prefixes`, then `body`."""
     either = "|".join(map(re.escape, prefixes))
-    pattern = re.compile(f"{START}(?:{either}){body}+", re.ASCII)  # possessive: what was read is not given back
-    return Rule(name=name, label="key", pattern=pattern, starts=prefixes, is_word=True, check=_is_no_prose)
+    form = f"{START}(?:{either}){body}+"  # possessive: what was read is not given back
+    return Rule(name=name, label="key", form=form, flags=re.ASCII, starts=prefixes, is_word=True, check=_is_no_prose)
 
 
-def _form(name: str, pattern: str, *, contains: tuple[str, ...] = (), starts: tuple[str, ...] = ()) -> Rule:
+def _form(name: str, form: str, *, contains: tuple[str, ...] = (), starts: tuple[str, ...] = ()) -> Rule:
     """Return the rule for a key of several parts; a group `secret` is the part to hide."""
-    return Rule(name=name, label="key", pattern=compile_verbose(pattern), contains=contains, starts=starts)
+    return Rule(name=name, label="key", form=form, contains=contains, starts=starts)
 
 
 AI_PROVIDERS = [
