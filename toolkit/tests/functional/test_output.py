@@ -158,6 +158,21 @@ async def test_what_was_repaired_is_on_the_answer_and_in_the_ledger(open_gateway
     assert plain.repairs == ()
 
 
+async def test_a_reply_without_its_end_is_asked_for_again(open_gateway: Any) -> None:
+    async with open_gateway(main=ScriptedModel('{"items": ["one"', '{"items": ["one", "two"]}')) as gateway:
+        answer = await gateway.ask(*ASK, output_type=Optionals)
+
+    assert (answer.output.items, answer.calls) == (["one", "two"], 2)
+
+
+async def test_strict_output_refuses_a_reply_that_needs_repair(open_gateway: Any) -> None:
+    model = ScriptedModel("{'category': 'bug', 'confidence': 0.9}", SURE)
+    async with open_gateway(main=model, output={"strict": True}) as gateway:
+        answer = await gateway.ask(*ASK, output_type=Verdict)
+
+    assert (answer.calls, answer.repairs) == (2, ())
+
+
 async def test_a_reply_that_a_content_filter_cut_off_is_no_answer(open_gateway: Any) -> None:
     filtered = ModelResponse([TextPart("The beginning")], finish_reason="content_filter")
     async with open_gateway(main=ScriptedModel(filtered), backup=ScriptedModel("whole")) as gateway:

@@ -37,7 +37,7 @@ class Candidate(_Part):
     queue: Annotated[int, Field(ge=0)] = 10_000
     """Most callers that may wait for this candidate; further callers go to the next one."""
     usage: Literal["auto", "sum", "last"] = "auto"
-    """How token counts are read: `sum` adds the counts of a stream's chunks, `last` takes the last one, `auto` decides."""
+    """How token counts are read: `sum` adds those of a stream's chunks, `last` takes the last one, `auto` decides."""
     charge_server_errors: bool = True
     """Whether a 500 costs its reservation: a provider may bill what it processed before it failed."""
     when_refused: Literal["raise", "next"] = "raise"

@@ -80,11 +80,14 @@ def read_text(text: str, output_type: Any, settings: Output) -> Parsed:  # noqa:
     change = partial(clean_value, html=settings.html)
     try:
         if wrapped:
-            reply = parse_reply(_wrap_scalar(text), schema, lambda value: _wrap(change(value)))
+            text = _wrap_scalar(text)
+            reply = parse_reply(text, schema, lambda value: _wrap(change(value)), strict=settings.strict)
         else:
-            reply = parse_reply(text, schema, change)
+            reply = parse_reply(text, schema, change, strict=settings.strict)
     except ReplyError as error:
         raise InvalidOutputError(str(error), text) from error
+    if reply.truncated:
+        raise InvalidOutputError("the reply ends before it is complete", text)
     return Parsed(getattr(reply.value, WRAPPED) if wrapped else reply.value, reply.repairs)
 
 
