@@ -1,11 +1,13 @@
-"""The real client cannot tell the provider on this machine from another, and it is fast enough to measure with."""
+"""The real client cannot tell the provider on this machine from another, and it keeps many connections."""
 
 import asyncio
+import gc
 import socket
 import subprocess
 import sys
 import threading
 import time
+from asyncio.trsock import TransportSocket
 
 import httpx2
 import openai
@@ -18,7 +20,7 @@ HELLO: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Hell
 
 
 def client(provider: LoopbackProvider) -> openai.OpenAI:
-    return openai.OpenAI(base_url=provider.url, api_key="not-a-key", max_retries=0, timeout=5)
+    return openai.OpenAI(base_url=provider.url, api_key="not-a-key", max_retries=0, timeout=60)
 
 
 def ask(asker: openai.OpenAI) -> ChatCompletion:
@@ -26,6 +28,7 @@ def ask(asker: openai.OpenAI) -> ChatCompletion:
 
 
 def test_answers_and_remembers_what_it_was_asked() -> None:
+    before = time.monotonic()
     with LoopbackProvider(Reply(text="It is Ada", input_tokens=8000)) as provider, client(provider) as asker:
         answer = ask(asker)
 
@@ -38,7 +41,7 @@ def test_answers_and_remembers_what_it_was_asked() -> None:
     request = provider.requests[0]
     assert request.body == {"model": "gpt-5-mini", "messages": HELLO}
     assert request.headers["authorization"] == "Bearer not-a-key"
-    assert 0 <= time.monotonic() - request.at < 10
+    assert before <= request.at <= time.monotonic()
 
 
 def test_sends_the_headers_of_a_provider() -> None:
@@ -51,9 +54,8 @@ def test_sends_the_headers_of_a_provider() -> None:
 
 
 @pytest.mark.parametrize(("wanted", "tokens"), [(True, 5), (False, None)])
-def test_streams_word_by_word_with_usage_where_asked(*, wanted: bool, tokens: int | None) -> None:
+def test_streams_word_by_word_with_usage_where_asked(slept: list[float], *, wanted: bool, tokens: int | None) -> None:
     with LoopbackProvider(Reply(text="It is Ada", chunk_delay=0.01)) as provider, client(provider) as asker:
-        start = time.monotonic()
         chunks = list(
             asker.chat.completions.create(
                 model="m",
@@ -66,16 +68,29 @@ def test_streams_word_by_word_with_usage_where_asked(*, wanted: bool, tokens: in
     assert [chunk.choices[0].delta.content for chunk in chunks if chunk.choices] == [None, "It", " is", " Ada", None]
     assert chunks[4].choices[0].finish_reason == "stop"
     assert (chunks[-1].usage.prompt_tokens if chunks[-1].usage else None) == tokens
-    assert time.monotonic() - start >= 0.05
+    assert slept.count(0.01) >= 5
 
 
-def test_behaves_as_told_by_each_request() -> None:
-    replies = iter([Reply(text="first"), Reply(status=503), Reply(delay=0.05, text="late")])
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of every `asyncio.sleep`, which ends at once."""
+    seconds: list[float] = []
+    real = asyncio.sleep
+
+    async def sleep(delay: float) -> None:
+        seconds.append(delay)
+        await real(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return seconds
+
+
+def test_behaves_as_told_by_each_request(slept: list[float]) -> None:
+    replies = iter([Reply(text="first"), Reply(status=503), Reply(delay=50, text="late")])
     with LoopbackProvider(lambda _: next(replies)) as provider, client(provider) as asker:
         assert ask(asker).choices[0].message.content == "first"
         with pytest.raises(openai.InternalServerError) as caught:
             ask(asker)
-        start = time.monotonic()
         assert ask(asker).choices[0].message.content == "late"
 
     assert caught.value.body == {
@@ -84,7 +99,7 @@ def test_behaves_as_told_by_each_request() -> None:
         "param": None,
         "code": None,
     }
-    assert time.monotonic() - start >= 0.05
+    assert 50 in slept
 
 
 @pytest.mark.parametrize(("status", "phrase"), [(529, "Unknown"), (520, "Unknown"), (499, "Unknown"), (413, None)])
@@ -131,12 +146,13 @@ def test_resets_the_connection_in_the_middle() -> None:
 
 
 def test_never_answers_when_it_hangs_and_still_stops() -> None:
-    with LoopbackProvider(Reply(hang=True)) as provider, client(provider) as asker:
-        with pytest.raises(openai.APITimeoutError):
-            ask(asker.with_options(timeout=0.05))
-        start = time.monotonic()
+    with (
+        LoopbackProvider(Reply(hang=True)) as provider,
+        client(provider) as asker,
+        pytest.raises(openai.APITimeoutError),
+    ):
+        ask(asker.with_options(timeout=0.05))
 
-    assert time.monotonic() - start < 2
     assert provider.count == 1
 
 
@@ -163,14 +179,19 @@ def test_runs_in_a_process_of_its_own() -> None:
             process.terminate()
 
 
-def test_answers_at_once_on_a_connection_that_is_kept() -> None:
+def test_small_packets_are_not_held_back() -> None:
+    """Without TCP_NODELAY, delayed acknowledgements cost 40 ms a request."""
     with LoopbackProvider() as provider, client(provider) as asker:
         ask(asker)
-        start = time.monotonic()
-        for _ in range(100):
-            ask(asker)
+        port = int(provider.url.split(":")[2].removesuffix("/v1"))
+        sockets = [each for each in gc.get_objects() if isinstance(each, TransportSocket) and each.fileno() >= 0]
+        served = [each for each in sockets if each.getsockname()[1] == port and not _listens(each)]
 
-    assert time.monotonic() - start < 3, "delayed acknowledgements would make it 4 s"
+        assert [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in served] == [1]
+
+
+def _listens(each: TransportSocket) -> bool:
+    return bool(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def test_serves_two_hundred_connections_at_once() -> None:
@@ -194,9 +215,6 @@ def test_serves_two_hundred_connections_at_once() -> None:
         return sum(await asyncio.gather(*(converse(port) for _ in range(200))))
 
     with LoopbackProvider() as provider:
-        start = time.monotonic()
         answered = asyncio.run(crowd(int(provider.url.split(":")[2].removesuffix("/v1"))))
-        rate = answered / (time.monotonic() - start)
 
     assert answered == provider.count == 4000
-    assert rate > 300, "requests per second; a tenth of what an idle machine does"

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from gateway_cases import ASK, answered
 from pydantic_ai import Agent
+from pydantic_ai.messages import ModelRequest, ModelResponse, ToolCallPart
+from pydantic_ai.models import ModelRequestParameters
 from structlog.testing import capture_logs
 
 from ai_base.llm.errors import (
@@ -302,3 +304,67 @@ async def test_an_unusable_answer_of_every_candidate_names_them_all(open_gateway
     async with open_gateway(**at(provider), chains={"default": ["main"]}) as gateway:
         with pytest.raises(AllCandidatesFailedError, match=r"main: .*413"):
             await gateway.ask(*ASK)
+
+
+# ---- Personal data in what providers send ----
+
+
+async def test_an_attempts_error_is_scrubbed(open_gateway: Any, provider: Any) -> None:
+    """Providers quote the request, and a part of the key."""
+    leak = "bad input 'ada@example.com' for key sk-proj-abcdefghijklmnopqrstuvwxyz012345"
+    provider.behaviour = Reply(status=400, error=error(leak))
+    async with open_gateway(**at(provider)) as gateway:
+        with capture_logs() as logs, pytest.raises(RejectedRequestError) as caught:
+            await gateway.ask(*ASK)
+        [row] = await gateway.ledger.interactions(1)
+        _, [attempt] = await gateway.ledger.interaction(row.id)
+
+    assert "bad input" in attempt.error
+    for told in (attempt.error, row.error, str(caught.value), str(logs)):
+        assert "ada@example.com" not in told
+        assert "abcdefghijklmnopqrstuvwxyz012345" not in told
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refusal_is_scrubbed(open_gateway: Any, *, stream: bool) -> None:
+    model = FaultyModel(ScriptedModel(), refusal("I do not write to ada@example.com."))
+    async with open_gateway(main=model) as gateway:
+        with pytest.raises(ModelRefusalError) as caught:  # noqa: PT012 - a stream raises at its end
+            if stream:
+                async with gateway.stream(*ASK) as chunks:
+                    assert [chunk async for chunk in chunks] == []
+            else:
+                await gateway.ask(*ASK)
+        [row] = await gateway.ledger.interactions(1)
+
+    assert "I do not write to" in row.error
+    assert "ada@example.com" not in row.error + str(caught.value)
+
+
+async def test_what_is_streamed_from_a_chain_is_recorded_scrubbed(open_gateway: Any) -> None:
+    messages = [ModelRequest.user_text_prompt("Who?")]
+    async with open_gateway(main=ScriptedModel("Write to ada@example.com.")) as gateway:
+        async with gateway.model().request_stream(messages, None, ModelRequestParameters()) as stream:
+            events = [event async for event in stream]
+        [row] = await gateway.ledger.interactions(1)
+
+    assert len(events) > 1
+    assert "Write to" in row.response
+    assert "ada@example.com" not in row.response
+
+
+async def test_a_streamed_agents_row_holds_its_answer(open_gateway: Any) -> None:
+    """Not the tool call that came first."""
+    call = ModelResponse([ToolCallPart("look_up", {"word": "cable"})])
+    agent = Agent(None, tools=[look_up])
+    async with open_gateway(main=ScriptedModel(call, "It is long.")) as gateway:
+        async with agent.run_stream("How long?", model=gateway.model()) as result:
+            assert await result.get_output() == "It is long."
+        [row] = await gateway.ledger.interactions(9)
+
+    assert (row.response, row.calls) == ("It is long.", 2)
+
+
+def look_up(word: str) -> str:
+    """Look a word up."""
+    return f"{word}: 2 m"

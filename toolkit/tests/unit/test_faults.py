@@ -1,11 +1,11 @@
 """Faults come in order and spoil what they say; that they are like the real ones, a functional test shows."""
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+import virtual_time
 from pydantic import BaseModel
 from pydantic_ai import Agent, direct
 from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart
@@ -97,10 +97,13 @@ def test_a_stream_breaks_off_in_the_middle() -> None:
 
 def test_a_slow_answer_is_late_and_a_slow_stream_dawdles() -> None:
     words: list[str] = []
-    start = time.monotonic()
 
-    assert ask(FaultyModel(EchoModel(), slow(0.05))) == "Who?"
-    run(streamed(FaultyModel(ScriptedModel("a b c d e"), slow(0.05)), words))
+    async def main() -> tuple[float, float]:
+        clock = asyncio.get_running_loop().time
+        await request(FaultyModel(EchoModel(), slow(5)))
+        answered = clock()
+        await streamed(FaultyModel(ScriptedModel("a b c d e"), slow(10)), words)
+        return answered, clock()
 
-    assert 0.1 <= time.monotonic() - start < 2
+    assert virtual_time.run(main()) == (5, 15)
     assert len(words) == 5
