@@ -2,9 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from command_cases import BILL, Run
+
+from ai_base.llm.commands import report
+from ai_base.llm.commands.report import describe
+from ai_base.llm.gateway.answers import Answer
 
 
 def test_an_offline_answer_is_printed_with_a_line_that_says_how_to_name_a_model(run: Run) -> None:
@@ -91,3 +97,24 @@ def test_what_waits_for_a_person_without_a_draft_has_the_same_exit_code(
 
     assert (result.exit_code, result.stdout) == (4, "")
     assert "waits for a person" in result.stderr
+
+
+def test_a_models_answer_names_the_model_the_cost_and_what_was_repaired() -> None:
+    answer = Answer("yes", "model", "some-model", Decimal("0.246"), 1, "i")
+    repaired = replace(answer, repairs=("missing comma", "missing brace"))
+    cached = replace(answer, source="cache", model="", cost=Decimal(0), fallback_reason="asked before")
+
+    assert describe(answer) == "Answered by some-model, $0.246."
+    assert describe(repaired).endswith(", $0.246. Its syntax was repaired: missing comma; missing brace.")
+    assert describe(cached) == "Answered by the cache (asked before), $0.00."
+
+
+@pytest.mark.parametrize(
+    ("output", "printed"), [("plain text", "plain text"), ([1, {"a": "ä"}], '[\n  1,\n  {\n    "a": "ä"\n  }\n]')]
+)
+def test_text_is_printed_as_it_is_and_everything_else_as_json(
+    capsys: pytest.CaptureFixture[str], output: object, printed: str
+) -> None:
+    report(Answer(output, "model", "some-model", Decimal(0), 1, "i"))
+
+    assert capsys.readouterr().out == f"{printed}\n"

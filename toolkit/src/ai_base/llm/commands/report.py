@@ -55,6 +55,7 @@ def describe(answer: "Answer[Any]") -> str:
             "To ask a real one, name it in config/llm.toml, [candidates.main]."
         )
     if answer.source == "model":
-        return f"Answered by {answer.model}, {cost}."
+        repaired = f" Its syntax was repaired: {'; '.join(answer.repairs)}." if answer.repairs else ""
+        return f"Answered by {answer.model}, {cost}.{repaired}"
     origin = "the cache" if answer.source == "cache" else "a person"
     return f"Answered by {origin} ({reason}), {cost}." if reason else f"Answered by {origin}, {cost}."
