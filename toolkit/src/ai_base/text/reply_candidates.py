@@ -196,7 +196,7 @@ class _Search:
         """Tell whether a document stands like a member: behind a key, or next to a comma and another member."""
         before = self.shape[max(0, document.start - _NEAR) : document.start]
         after = self.shape[document.end : document.end + _NEAR]
-        if self.failed and _BARE_KEY_BEFORE.search(before):
+        if (self.failed or self.findings.found) and _BARE_KEY_BEFORE.search(before):
             return True
         return bool(_KEY_BEFORE.search(before) or _SIBLING_BEFORE.search(before) or _SIBLING_AFTER.match(after))
 
