@@ -25,6 +25,7 @@ from ai_base.testing.faults import (
     slow,
     truncated,
 )
+from ai_base.testing.loopback import LoopbackProvider, Reply
 from ai_base.text.clean import clean
 
 
@@ -163,3 +164,21 @@ async def test_a_stream_that_was_cut_off_ends_in_an_error(open_gateway: Any, out
 
     assert received
     assert row.status == "failed"
+
+
+async def test_a_providers_stream_without_a_finish_reason_ends_in_an_error(
+    open_gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over real HTTP: a proxy closes the connection properly, but too early."""
+    monkeypatch.setenv("PROVIDER_KEY", "key-for-tests")
+    reply = Reply(text="The beginning", finish_reason="")
+    with LoopbackProvider(reply) as provider:
+        where = {"base_url": provider.url, "api_key_env": "PROVIDER_KEY"}
+        async with open_gateway(candidates={"main": where}) as gateway:
+            with pytest.raises(TruncatedOutputError, match="without a finish reason"):  # noqa: PT012 - as above
+                async with gateway.stream(*ASK) as chunks:
+                    async for _ in chunks:
+                        pass
+            [row] = await gateway.ledger.interactions(1)
+
+    assert (row.status, row.response) == ("failed", "The beginning")

@@ -87,8 +87,16 @@ def _partial(text: str) -> Any:  # noqa: ANN401 - any JSON value
 def _require_complete(raw: StreamedResponse, received: str) -> None:
     if raw.finish_reason == "length":
         raise TruncatedOutputError(received)
-    if raw.finish_reason is None and raw.provider_name:  # a double, or the offline model, has no provider
+    if not _has_finish_reason(raw):
         raise TruncatedOutputError(received, "the stream ended without a finish reason")
+
+
+def _has_finish_reason(raw: StreamedResponse) -> bool:
+    """Whether the provider said why the stream ended. A double, or the offline model, has no provider."""
+    reported: bool | None = getattr(raw, "_has_finish_reason", None)  # pydantic-ai fills in `stop` if there was none
+    if reported is not None:
+        return reported
+    return raw.finish_reason is not None or raw.provider_name is None
 
 
 def _record(call: ActiveInteraction, raw: StreamedResponse, text: str) -> None:
