@@ -35,14 +35,16 @@ def test_an_edit_is_used_by_the_next_call(file: Path) -> None:
 
 def test_edits_with_the_same_time_stamp_are_all_seen(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stat = file.stat()
-    monkeypatch.setattr("os.stat", lambda _: stat)  # a coarse clock: time, size and inode stay the same
-    monkeypatch.setattr("time.time", lambda: stat.st_mtime + 0.5)
     watched = Watched(file, number)
-    assert watched.current() == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("os.stat", lambda *_, **__: stat)  # a coarse clock: time, size and inode stay the same
+        patch.setattr("time.time", lambda: stat.st_mtime + 0.5)
+        first = watched.current()
+        with file.open("w", encoding="utf-8") as edited:
+            edited.write("2")
+        second = watched.current()
 
-    file.write_text("2", encoding="utf-8")
-
-    assert watched.current() == 2
+    assert (first, second) == (1, 2)
 
 
 def test_a_file_that_was_replaced_with_an_old_time_is_read_again(file: Path) -> None:
