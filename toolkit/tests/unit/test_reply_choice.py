@@ -100,6 +100,13 @@ def test_reasoning_is_skipped(text: str) -> None:
     assert parse_reply(text, Item) == Reply(LAMP, ())
 
 
+@pytest.mark.parametrize(
+    "end", [f"Had it been {DESK_TEXT}</reflection>", f"a <reflection>b</reflection> {DESK_TEXT}</reflection>"]
+)
+def test_reasoning_after_the_answer_is_skipped(end: str) -> None:
+    assert parse_reply(f"{LAMP_TEXT} <reflection>{end}", Item) == Reply(LAMP, ())
+
+
 def test_an_answer_without_its_last_bracket_wins_over_a_draft_in_reasoning() -> None:
     reply = parse_reply(f'<think>{DESK_TEXT}</think>{{"price": 20, "item": "lamp"', Item)
 

@@ -106,6 +106,20 @@ def test_hostile_text_is_not_read_again_and_again(monkeypatch: pytest.MonkeyPatc
     assert characters <= 2 * len(text) + MAX_REREAD
 
 
+def test_the_end_of_reasoning_is_searched_once_for_tags_that_are_never_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    searches: list[str] = []
+    search = reply_candidates._Search.end_of_reasoning  # noqa: SLF001 - the place where the work is
+
+    def counting_search(self: reply_candidates._Search, name: str, start: int) -> int:
+        searches.append(name)
+        return search(self, name, start)
+
+    monkeypatch.setattr(reply_candidates._Search, "end_of_reasoning", counting_search)  # noqa: SLF001
+    find_candidates("<think><reasoning>" * 500)
+
+    assert searches == ["think", "reasoning"]
+
+
 def test_prose_with_many_brackets_is_still_read() -> None:
     brackets = "[see 1] and {that}. " * (MAX_BRACKETS // 2 - 1)
 
