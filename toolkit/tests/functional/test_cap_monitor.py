@@ -128,6 +128,22 @@ async def test_another_cost_centres_cap_lands_nobody_else(open_gateway: Any) -> 
     assert outputs == ["x", "cheap", "x"]
 
 
+async def test_while_landing_no_stronger_chain_is_asked(open_gateway: Any) -> None:
+    budgets = {"overall": {"day": "0.02"}, "soft_landing": {"at": 0.5, "chain": "cheap"}}
+    options = {
+        "candidates": {"main": CENT_A_CALL},
+        "chains": {"cheap": ["backup"]},
+        "budgets": budgets,
+        "escalation": {"chain": "strong", "human": False},
+    }
+    models = {"main": cent_model(), "backup": RuleModel({".*": "unsure"}), "strong": ScriptedModel()}
+    async with open_gateway(**models, **options) as gateway:
+        await gateway.ask(*ASK)
+        answer = await gateway.ask(*ASK, confidence=lambda _: 0.1)
+
+    assert (answer.output, answer.confidence) == ("unsure", 0.1)
+
+
 # ---- Headroom ----
 
 

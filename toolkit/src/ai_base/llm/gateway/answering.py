@@ -187,9 +187,9 @@ class Answering:
         return confidence is not None and not self.config.escalation.confidence <= confidence <= 1
 
     async def _ask_stronger_chain(self, candidate: Candidate) -> Candidate:
-        """Ask the stronger chain; if it cannot answer, the first output stands."""
+        """Ask the stronger chain, unless money is short; if it cannot answer, the first output stands."""
         stronger = self.config.escalation.chain
-        if not stronger or stronger == self.question.chain:
+        if not stronger or stronger == self.question.chain or self.call.cheaper_chain:
             return candidate
         try:
             return await self._ask(stronger)
