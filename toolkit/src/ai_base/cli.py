@@ -76,13 +76,15 @@ def parse_file(file: typer.FileText, schema: str) -> str:
     """Return, as JSON, the object that a file with a model's reply holds. `schema` is a Pydantic model, `module:Class`.
 
     Raises:
-        AIBaseError: The file holds no such object; the message says where and why.
+        AIBaseError: The file holds no such object, or one that is cut off; the message says where and why.
         typer.BadParameter: `schema` names no Pydantic model.
     """
     try:
         reply = parse_reply(read_file(file), _load_model(schema))
     except ReplyError as error:
         raise AIBaseError(f"{file.name}:{error.line}:{error.column}: {error.reason}") from error
+    if reply.truncated:
+        raise AIBaseError(f"{file.name}: the reply is cut off before its closing brackets")
     structlog.get_logger(__name__).info("reply parsed", file=file.name, schema=schema, repairs=reply.repairs)
     return reply.value.model_dump_json(indent=2)
 
