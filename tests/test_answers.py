@@ -14,10 +14,11 @@ import pytest
 import yaml
 from copier import run_copy
 from copier.errors import CopierError
-from harness import CHOICES, COPIER_YML, environment, files, redirect, render, run
+from harness import ASKED, CHOICES, COPIER_YML, QUESTIONS, environment, files, redirect, render, run
 from plumbum import local
 
 COPIER = Path(sys.executable).parent / "copier"
+WIDTH = 60  # at 80 columns Copier cuts a message soon after, and the remedy with it
 HOSTILE = [
     'He said "hi": it\'s 100% C:\\new {x} #1 — é',
     "{{ 7 * 7 }} {% raw %} {# note #}",
@@ -101,6 +102,8 @@ def test_a_bad_answer_is_refused(template: Path, tmp_path: Path, question: str, 
         render(template, tmp_path / "my-app", **{question: answer})
 
     assert question in str(caught.value)
+    if match := re.match(r"Validation error for question '\w+': (.*)", str(caught.value), re.DOTALL):
+        assert len(match[1].strip()) <= WIDTH
     assert not (tmp_path / "my-app").exists()
 
 
@@ -127,6 +130,46 @@ def test_no_answer_at_all_renders_a_sound_project(template: Path, tmp_path: Path
     assert metadata["scripts"] == {package: f"{package}.cli:app"}
     assert (project / "src" / package / "cli.py").exists()
     assert (project / "README.md").read_text(encoding="utf-8").startswith(f"# {folder}\n")
+
+
+@pytest.mark.parametrize("name", sorted(ASKED))
+def test_a_question_fits_a_terminal(name: str) -> None:
+    question = QUESTIONS[name]
+    choices = question.get("choices", [])
+
+    assert len(question.get("help", "")) <= WIDTH
+    assert [choice for choice in choices if len(choice) > WIDTH] == []
+
+
+def test_the_messages_fit_a_terminal() -> None:
+    for name in ("_message_after_copy", "_message_before_update", "_message_after_update"):
+        assert max(len(line) for line in COPIER_YML[name].splitlines() if "{%" not in line) <= 78
+
+
+def test_the_longest_names_still_get_a_whole_message(template: Path, tmp_path: Path) -> None:
+    for name in ("opentelemetry_exporter_otlp_proto_common", "Ab" * 60):
+        with pytest.raises(ValueError, match="Type one such as") as caught:
+            render(template, tmp_path / "my-app", package_name=name)
+
+        assert len(str(caught.value).partition(": ")[2].strip()) <= WIDTH
+
+
+def test_a_folder_inside_a_repository_is_told_about_github(
+    template: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("inside", "outside"):
+        (tmp_path / name / "apps").mkdir(parents=True)
+    run("git", "init", "--quiet", tmp_path / "inside", cwd=tmp_path)
+
+    said = {}
+    for name in ("inside", "outside"):
+        run_copy(str(template), tmp_path / name / "apps" / "my-app", data={"capabilities": []}, defaults=True)
+        said[name] = capfd.readouterr().err
+
+    assert "It lies inside another repository." in said["inside"]
+    assert "GitHub reads .github/ at a repository's root only" in said["inside"]
+    assert "is ready. Next:" in said["outside"]
+    assert "GitHub" not in said["outside"]
 
 
 def test_an_answer_to_no_question_is_an_error_of_the_test(template: Path, tmp_path: Path) -> None:
@@ -161,7 +204,7 @@ def test_a_folder_that_holds_something_is_left_alone(template: Path, tmp_path: P
     folder.mkdir()
     (folder / name).write_text("mine", encoding="utf-8")
 
-    with pytest.raises(ValueError, match=rf"taken already holds {name}. Choose an empty folder"):
+    with pytest.raises(ValueError, match=rf"Empty the folder or add --overwrite: it holds {name}"):
         render(template, folder)
 
     assert {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()} == {name: "mine"}

@@ -325,7 +325,7 @@ def test_a_name_that_got_reserved_since_is_kept(tmp_path: Path, version: str) ->
     project = started(version, tmp_path / "shop", [], package_name="openai")
     before = contents(project)
 
-    with pytest.raises(ValueError, match="llm depends on a package that is called openai"):
+    with pytest.raises(ValueError, match="Leave llm out: it needs a package of this project's name"):
         run_update(project, data={"capabilities": ["llm"]}, defaults=True, overwrite=True, quiet=True)
     assert contents(project) == before
     run_update(project, defaults=True, overwrite=True, quiet=True)
