@@ -18,6 +18,9 @@ type Params = ModelRequestParameters
 type Request = tuple[Messages, Settings, Params]
 """What the client library's models take."""
 
+KNOWN_SCHEMAS = 256
+"""Sizes that are remembered for each candidate."""
+
 COMMON_SETTINGS = frozenset(
     {
         "max_tokens",
@@ -69,7 +72,26 @@ PROVIDER_SETTINGS = frozenset(
 """The same of providers, without the provider's name in front."""
 
 
-def most_input_tokens(model: Model, request: Request, context_window: int | None) -> int:
+class SchemaSizes:
+    """Sizes of the schemas of tools and output, as a model sends them. To prepare them takes half a millisecond."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._known: dict[bytes, int] = {}
+
+    def of(self, settings: Settings, params: Params) -> int:
+        """Return the bytes."""
+        if not (params.function_tools or params.output_tools or params.output_object):
+            return 0
+        key = to_json((params, settings), serialize_unknown=True)
+        if key not in self._known:
+            if len(self._known) >= KNOWN_SCHEMAS:
+                self._known.clear()
+            self._known[key] = len(to_json(self.model.prepare_request(settings, params)[1], serialize_unknown=True))
+        return self._known[key]
+
+
+def most_input_tokens(sizes: SchemaSizes, request: Request, context_window: int | None) -> int:
     """Bound the input: no tokenizer makes more tokens than a text has bytes, and JSON only adds some.
 
     Pictures and files have no such bound; they may fill the context window (in tokens).
@@ -79,6 +101,7 @@ def most_input_tokens(model: Model, request: Request, context_window: int | None
         InvalidInputError: A text cannot be encoded.
     """
     messages, settings, params = request
+    model = sizes.model
     if params.native_tools:
         raise UnpricedModelError(model.model_id, "no bound on its cost with the provider's own tools")
     if unknown := sorted(name for name in settings or {} if not _adds_no_cost(name)):
@@ -88,10 +111,7 @@ def most_input_tokens(model: Model, request: Request, context_window: int | None
         if not context_window:
             raise UnpricedModelError(model.model_id, "pictures and files need `context_window` in config/llm.toml")
         return context_window
-    size = size_of(messages, params)
-    if params.function_tools or params.output_tools or params.output_object:
-        size += len(to_json(model.prepare_request(settings, params)[1], serialize_unknown=True))
-    return size
+    return size_of(messages, params) + sizes.of(settings, params)
 
 
 def size_of(messages: Messages, params: Params) -> int:

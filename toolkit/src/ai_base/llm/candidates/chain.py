@@ -39,7 +39,7 @@ class Candidates:
     def __init__(
         self, config: Callable[[], Config], ledger: Ledger, client: AsyncClient, doubles: Mapping[str, Model]
     ) -> None:
-        self.config, self._ledger, self._client, self._doubles = config, ledger, client, doubles
+        self.config, self.ledger, self.client, self._doubles = config, ledger, client, doubles
         self._guards: dict[str, Guard] = {}
 
     def chain(self, name: str) -> list[Guard]:
@@ -65,10 +65,10 @@ class Candidates:
             raise UnpricedModelError(candidate.model)
         broken: ConfigError | None = None
         try:
-            model = self._doubles.get(name) or build_model(candidate, self._client)
+            model = self._doubles.get(name) or build_model(candidate, self.client)
         except ConfigError as error:
             broken, model = error, _unusable(candidate.model, error)
-        guard = self._guards[name] = Guard(instrument(model), name, candidate, price, self._ledger, self.config)
+        guard = self._guards[name] = Guard(instrument(model), name, candidate, price, self.ledger, self.config)
         if broken:  # the others of its chain answer meanwhile
             guard.breaker.take_out()
             log.error("llm candidate taken out: change its configuration", candidate=name, error=str(broken))

@@ -13,7 +13,15 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from ai_base.llm.candidates.attempt import STREAMING, Attempts, Plan
-from ai_base.llm.candidates.bounds import Messages, Params, Request, Settings, most_input_tokens, without_personal_data
+from ai_base.llm.candidates.bounds import (
+    Messages,
+    Params,
+    Request,
+    SchemaSizes,
+    Settings,
+    most_input_tokens,
+    without_personal_data,
+)
 from ai_base.llm.candidates.breaker import Breaker
 from ai_base.llm.candidates.failures import is_filtered, refusal_in
 from ai_base.llm.candidates.limiter import Limiter
@@ -43,6 +51,7 @@ class Guard(WrapperModel):
         given = self.candidate
         self.limiter = Limiter(self.name, given.requests_per_minute, given.concurrency, given.queue)
         self.breaker = Breaker(self.name, self.config().breaker)
+        self._sizes = SchemaSizes(self.wrapped)
         self._attempts = Attempts(
             self.name, self.model_name, given, self.price, self.ledger, self.config, self.limiter, self.breaker
         )
@@ -65,7 +74,8 @@ class Guard(WrapperModel):
                 async with asyncio.timeout(timeout):
                     response = await self.wrapped.request(*_with_timeout(request, timeout))
                 running.take(response)
-            return replace(response, model_name=running.attempt.model)
+            name = running.attempt.model
+            return response if response.model_name == name else replace(response, model_name=name)
 
         response = await retrying(self.limiter, self.config().retry, once)
         self._require_answer(response)
@@ -114,7 +124,7 @@ class Guard(WrapperModel):
         wanted["max_tokens"] = most_output = min(asked, self.candidate.max_output_tokens)
         given = cast("ModelSettings", {key: value for key, value in wanted.items() if value is not None})
         window = self.candidate.context_window or self.wrapped.context_window
-        most_input = most_input_tokens(self.wrapped, (messages, given, params), window)
+        most_input = most_input_tokens(self._sizes, (messages, given, params), window)
         plan = Plan(messages, self.price.bound(most_input, most_output), most_output, window)
         return (messages, given, params), plan
 

@@ -3,7 +3,8 @@
 import inspect
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
@@ -35,6 +36,16 @@ def build_model(candidate: Candidate, client: AsyncClient) -> Model:
         from ai_base.llm.candidates.offline import OfflineModel  # noqa: PLC0415 - only without a provider
 
         return OfflineModel()
+    with config_errors(candidate):
+        return infer_model(candidate.model, provider_factory(candidate, client))
+
+
+def provider_factory(candidate: Candidate, client: AsyncClient) -> Callable[[str], Provider[Any]]:
+    """Return a function that makes the client library's provider, by its name, with the candidate's settings.
+
+    Raises:
+        ConfigError: The provider's key is missing or empty.
+    """
     key = _read_key(candidate.api_key_env) if candidate.api_key_env else None
 
     def provider(kind: str) -> Provider[Any]:
@@ -42,8 +53,16 @@ def build_model(candidate: Candidate, client: AsyncClient) -> Model:
         accepted = inspect.signature(found := infer_provider_class(kind)).parameters
         return found(**{name: value for name, value in given.items() if value is not None and name in accepted})
 
+    return provider
+
+
+@contextmanager
+def config_errors(candidate: Candidate) -> Iterator[None]:
+    """Raise what the client library says of a candidate as a `ConfigError`."""
     try:
-        return infer_model(candidate.model, provider)
+        yield
+    except ConfigError:
+        raise
     except ImportError as error:
         raise ConfigError(candidate.model, _how_to_install(error)) from error
     except Exception as error:  # each client library has its own

@@ -1,6 +1,5 @@
 """The token counts of a response, where a provider and the client library disagree about what they mean."""
 
-import re
 from copy import copy
 from itertools import pairwise
 from json import JSONDecodeError, JSONDecoder
@@ -10,7 +9,9 @@ from pydantic_ai.usage import RequestUsage
 
 type Mode = Literal["auto", "sum", "last"]
 
-_START = re.compile(r'(?<!\\)"usage"\s*:\s*(?=\{)')
+KEY = b'"usage"'
+LONGEST_REPORT = 2000
+"""Bytes of a usage report that are read at most."""
 _DECODER = JSONDecoder()
 
 
@@ -24,38 +25,43 @@ def read_usage(counted: RequestUsage, body_end: bytes, mode: Mode) -> RequestUsa
             are cumulative (none of its counts ever falls), and the larger of the two otherwise.
     """
     reports = [] if mode == "sum" else _reports(body_end)
-    usage = copy(counted)
     if reports:
         last = reports[-1]
         prompt, completion = _input_of(last), _output_of(last)
-        if mode == "last" or _is_cumulative(reports) or prompt + completion > counted.total_tokens:
-            usage.input_tokens, usage.output_tokens = prompt, completion
-            usage.output_reasoning_tokens = min(_reasoning_of(last), completion)
-            usage.cache_read_tokens = min(_cached_of(last), prompt)
-            if usage.cache_write_tokens > prompt:
-                usage.cache_write_tokens = 0
-    return _with_reasoning(usage)
+        larger = prompt + completion > counted.total_tokens
+        if larger or ((mode == "last" or _is_cumulative(reports)) and prompt + completion < counted.total_tokens):
+            counted = copy(counted)
+            counted.input_tokens, counted.output_tokens = prompt, completion
+            counted.output_reasoning_tokens = min(_reasoning_of(last), completion)
+            counted.cache_read_tokens = min(_cached_of(last), prompt)
+            counted.cache_write_tokens = min(counted.cache_write_tokens, prompt - counted.cache_read_tokens)
+    return _with_reasoning(counted)
 
 
 def _with_reasoning(usage: RequestUsage) -> RequestUsage:
     """Add reasoning tokens that the output does not include: there cannot be more of them than output."""
     reasoning = max(usage.output_reasoning_tokens, usage.details.get("reasoning_tokens", 0))
-    if reasoning > usage.output_tokens:
-        usage.output_tokens += reasoning
-    usage.output_reasoning_tokens = max(usage.output_reasoning_tokens, min(reasoning, usage.output_tokens))
+    if reasoning > usage.output_reasoning_tokens or reasoning > usage.output_tokens:
+        usage = copy(usage)
+        usage.output_tokens += reasoning if reasoning > usage.output_tokens else 0
+        usage.output_reasoning_tokens = reasoning
     return usage
 
 
 def _reports(body_end: bytes) -> list[dict[str, Any]]:
     """Return the reports with a `total_tokens` in a text, in order. Reports of other forms mean what they say."""
-    text, found = body_end.decode(errors="replace"), []
-    for match in _START.finditer(text):
-        try:
-            report = _DECODER.raw_decode(text, match.end())[0]
-        except JSONDecodeError:  # cut off
-            continue
-        if isinstance(report.get("total_tokens"), int):
-            found.append(report)
+    found: list[dict[str, Any]] = []
+    at = body_end.find(KEY)
+    while at >= 0:
+        if body_end[at - 1 : at] != b"\\":  # not a part of the answer's text
+            value = body_end[at + len(KEY) : at + LONGEST_REPORT].decode(errors="replace").lstrip(" \t\r\n:")
+            try:
+                report = _DECODER.raw_decode(value)[0]
+            except JSONDecodeError:  # cut off
+                report = None
+            if isinstance(report, dict) and isinstance(report.get("total_tokens"), int):
+                found.append(report)
+        at = body_end.find(KEY, at + 1)
     return found
 
 
