@@ -19,6 +19,8 @@ type Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)
 OFFLINE = "offline"
 """The provider that calls nobody and costs nothing."""
 
+_FREE = Decimal(0)
+
 PER_CALL = "requests_kcount"
 """The only fee of genai-prices that every call costs; the others, such as web searches, are fees of native tools."""
 
@@ -95,7 +97,7 @@ def price_of(model: str, configured: Rates | None = None) -> Price | None:
 def _known_price(model: str) -> Price | None:
     provider, _, name = model.partition(":")
     if provider == OFFLINE:
-        return Price(Decimal(0), Decimal(0), Decimal(0), lambda _: Decimal(0))
+        return Price(_FREE, _FREE, _FREE, lambda _: _FREE)
     # The client library names one provider's APIs `x-chat` and `x-responses`.
     provider = provider.removesuffix("-chat").removesuffix("-responses")
     try:
@@ -104,8 +106,10 @@ def _known_price(model: str) -> Price | None:
         return None
     # Some prices depend on the time of day, or change on a known date.
     prices = [known.prices] if isinstance(known.prices, ModelPrice) else [each.prices for each in known.prices]
-    if not prices or any(each.input_mtok is None or each.output_mtok is None for each in prices):
+    if not prices or any(each.input_mtok is None for each in prices):
         return None  # some are paid by the minute
+    if any(each.output_mtok is None for each in prices) and "embed" not in name:
+        return None  # embeddings are no output
     if "search" in name and any(getattr(each, "web_searches_kcount", None) for each in prices):
         return None  # it searches without being told to, and nothing bounds how often
 
@@ -115,8 +119,10 @@ def _known_price(model: str) -> Price | None:
     rates = [(name, _highest(rate)) for price in prices for name, rate in vars(price).items()]
     return Price(
         input=max(rate for name, rate in rates if name.endswith("_mtok") and not name.startswith("output")),
-        output=max(rate for name, rate in rates if name.endswith("_mtok") and name.startswith("output")),
-        call=max((rate for name, rate in rates if name == PER_CALL), default=Decimal(0)) / 1000,
+        output=max(
+            (rate for name, rate in rates if name.endswith("_mtok") and name.startswith("output")), default=_FREE
+        ),
+        call=max((rate for name, rate in rates if name == PER_CALL), default=_FREE) / 1000,
         dollars=dollars,
     )
 

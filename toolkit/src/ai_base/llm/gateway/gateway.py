@@ -231,6 +231,11 @@ class Gateway:
         """
         return await self._monitor.status(cost_center, user)
 
+    @property
+    def candidates(self) -> Candidates:
+        """The candidates, their configuration and their ledger, for guards of other calls than questions."""
+        return self._candidates
+
     # ---- Agents, and interactions of several calls ----
 
     def model(self, chain: str = "default") -> Model:
