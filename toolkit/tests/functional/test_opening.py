@@ -90,7 +90,7 @@ async def test_a_cap_is_shared_with_everything_that_uses_the_project(
         '"offline:"', '"openai-chat:priced"\nprice = { input = "0", output = "2" }\nmax_output_tokens = 1000'
     )
     (project / "config" / "llm.toml").write_text(config, encoding="utf-8")
-    models: dict[str, Any] = {"main": RuleModel({".*": answered("x", 1000)})}
+    models: dict[str, Any] = {"main": RuleModel({".*": answered("x", 100, 1000)})}
     monkeypatch.chdir(project)
     async with Gateway.open(models=models) as first:
         await first.ask("plain", {"question": "Why?"})
