@@ -111,8 +111,9 @@ def test_a_cut_before_closing_brackets_keeps_every_value(text: str, value: Any) 
     assert "cut off" in document.repairs
 
 
-def test_a_string_that_is_cut_at_a_code_fence_ends_there() -> None:
-    text = '{"a": "x", "b": "y\n```\nIn full: {"a": 1}'
+@pytest.mark.parametrize("rest", ['{"a": 1}', "nothing"])
+def test_a_string_that_is_cut_at_a_code_fence_ends_there(rest: str) -> None:
+    text = '{"a": "x", "b": "y\n```\nIn full: ' + rest
 
     assert text[read(text, 0).end :].startswith("```\nIn full")
 

@@ -146,6 +146,7 @@ def test_reasoning_alone_is_no_answer() -> None:
         f"Like your example {DESK_TEXT}: {LAMP_TEXT}",
         f"[{LAMP_TEXT}, {DESK_TEXT}]",
         f"If it were sold out, the final answer would be {DESK_TEXT}\n{LAMP_TEXT}",
+        f"{LAMP_TEXT}\nIf it were sold out, the final answer would be {DESK_TEXT}",
         f"Final answer: {LAMP_TEXT}\nCorrected: {DESK_TEXT}",
     ],
 )

@@ -72,6 +72,8 @@ def test_an_object_that_only_looks_like_a_tool_call_stays_whole() -> None:
         f"[{LAMP_TEXT}, {LAMP_TEXT}]",
         '{"name": "save", "arguments": {"item": "la"mp", "price": 20}}',
         '{"name": "save", "arguments": "{\\"item\\": \\"lamp\\", \\"price\\": 20"}',
+        '{"name": "save", "arguments": "{\\"price\\": 20, \\"item\\": \\"lamp\\""}',
+        f'{{"name": "save", "arguments": {json.dumps(LAMP_TEXT + " or not")}}}',
         f'{{"name": "save", "arguments": {LAMP_TEXT}, "comment": "x"}}',
         f'{{"result": {LAMP_TEXT}}}',
     ],

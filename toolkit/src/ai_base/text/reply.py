@@ -196,8 +196,10 @@ def _scalar[T](text: str, findings: Findings, schema: Schema[T]) -> Reply[T] | N
         values: JSON = []
     else:
         values = document.value
-        if isinstance(values, list) and len(values) == 1 and isinstance(outcome := schema.fit(values[0]), Fit):
-            return Reply(outcome.value, _sorted(document.repairs))
+        if isinstance(values, list) and len(values) == 1 and not isinstance(values[0], dict):
+            outcome = schema.fit(values[0])
+            if isinstance(outcome, Fit):
+                return Reply(outcome.value, _sorted(document.repairs))
     outcome = schema.fit(answer)
     return Reply(outcome.value, ("unquoted text",)) if isinstance(outcome, Fit) else None
 
