@@ -56,7 +56,7 @@ def test_the_other_commands_load_no_client_library() -> None:
     example = CONFIG.parents[1]
 
     result = subprocess.run(
-        [sys.executable, "-c", script], cwd=example, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script], cwd=example, capture_output=True, text=True, check=True, timeout=300
     )
 
     assert result.stdout.strip() == ""
@@ -78,7 +78,7 @@ def read_terminal(*options: str, cwd: Path) -> str:
             while piece := os.read(screen, 65_536):
                 shown += piece
         os.close(screen)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=300) == 0
     return shown.decode().replace("\r\n", "\n")
 
 
@@ -123,7 +123,7 @@ def test_an_unexpected_error_shows_no_terminal_escape_codes(tmp_path: Path) -> N
         env=os.environ | environment,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
     assert result.returncode == 1
