@@ -18,12 +18,12 @@ type Variables = Mapping[str, object]
 type Ask = Callable[[Variables], Awaitable[Answer[Any]]]
 
 LOOKAHEAD = 4
-"""Questions in memory, as a multiple of those asked at a time: a slow one does not hold up the others at once."""
+"""Questions in memory, as a multiple of those asked at a time: one slow question does not block the others at once."""
 
 
 @dataclass(frozen=True)
 class BatchItem[T]:
-    """What became of one question: `answer` or `error` is set."""
+    """The outcome of one question: either `answer` or `error` is set."""
 
     index: int
     variables: Variables
@@ -33,7 +33,7 @@ class BatchItem[T]:
 
 @dataclass
 class Progress:
-    """How far a batch has come."""
+    """The progress of a batch."""
 
     total: int | None
     """None if the questions come from an iterator of unknown length."""
@@ -88,7 +88,7 @@ class AnswerFile:
 
 @dataclass
 class Batch:
-    """Asks every question of an iterable. Close it (or leave the loop) to cancel what is under way."""
+    """Asks every question of an iterable. Closing the generator cancels the calls in progress."""
 
     ask: Ask
     questions: Iterable[Variables]

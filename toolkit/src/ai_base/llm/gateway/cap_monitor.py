@@ -1,4 +1,4 @@
-"""Watches how far the caps are used up: warnings, the soft landing, and the headroom as data."""
+"""Monitors how much of each cap is used: warnings, the soft landing, and the headroom as data."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ REMEMBERED = 10_000
 
 @dataclass(frozen=True)
 class BudgetStatus:
-    """How far one cap is used up. Amounts in US dollars."""
+    """The usage of one cap. Amounts in US dollars."""
 
     scope: str
     """Such as `cost center support, day 2026-11-24`."""
@@ -54,7 +54,7 @@ class CapMonitor:
         self._warned: set[str] = set()
 
     def observe(self, usages: Iterable[CapUsage]) -> None:
-        """Note the usages; log a warning (and call the hook) once a cap and period when it passes `warn_at`."""
+        """Note the usages. Once per cap and period, log a warning and call the hook when the share `warn_at` is reached."""
         budgets = self._config().budgets
         if len(self._usages) > REMEMBERED:
             self._usages.clear()
@@ -71,7 +71,7 @@ class CapMonitor:
                     self._on_warning(usage)
 
     async def cheaper_chain(self, call: ActiveInteraction) -> str:
-        """Return the chain of the soft landing if a cap of the caller is used up that far; else nothing."""
+        """Return the chain of the soft landing if a cap of the caller has reached its share; else an empty string."""
         soft = self._config().budgets.soft_landing
         if soft is None:
             return ""

@@ -65,7 +65,7 @@ class Gateway:
 
         What is not given comes from the project's settings (see `LLMSettings`): the environment, then `.env`.
         `config` is a file, which is read again after an edit, or a mapping. `models` replaces candidates by doubles.
-        `on_budget_warning` is called once a cap and period when the share `warn_at` of the cap is used up.
+        `on_budget_warning` is called once per cap and period when the share `warn_at` of the cap is used.
 
         Raises:
             ConfigError: The configuration is invalid.
@@ -181,7 +181,7 @@ class Gateway:
         chain: str = "",
         **attribution: Unpack[Attribution],
     ) -> AsyncIterator[AsyncIterator[Any]]:
-        """Ask for a stream: of text, cleaned, or of an object as far as it has come, at last the validated output.
+        """Ask for a stream of cleaned text, or of snapshots of an object, the last of which is the validated output.
 
         Raises as `ask`. A candidate that fails after the stream has begun is not replaced by the next one.
         """
@@ -224,7 +224,7 @@ class Gateway:
         return cache_key(question, self._candidates.chain(question.chain))
 
     async def budget(self, cost_center: str = "default", user: str = "") -> list[BudgetStatus]:
-        """Return how far each cap of a cost centre and a user is used up, and how fast.
+        """Return the usage of each cap of a cost centre and a user, and how fast it grows.
 
         Raises:
             LedgerError: The ledger cannot be read.

@@ -1,4 +1,4 @@
-"""Streamed replies: cleaned text, or an object as far as it has come."""
+"""Streamed replies: cleaned text, or snapshots of an object that is not complete yet."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -42,7 +42,7 @@ async def stream_object(
     output_type: Any,  # noqa: ANN401 - any type form
     settings: Output,
 ) -> AsyncIterator[Any]:
-    """Yield the object as far as it has come, as plain cleaned JSON values; at last the validated output.
+    """Yield snapshots of the incomplete object as plain, cleaned JSON values, and finally the validated output.
 
     Raises:
         InvalidOutputError: The complete reply does not fit the type.
@@ -77,7 +77,7 @@ async def _deltas(raw: StreamedResponse, call: ActiveInteraction) -> AsyncIterat
 
 
 def _partial(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the value of the JSON object that has begun in the text; None before it makes sense."""
+    """Return the value of the incomplete JSON object in the text; None if there is none yet."""
     try:
         return from_json(text[max(0, text.find("{")) :], allow_partial="trailing-strings")
     except ValueError:
