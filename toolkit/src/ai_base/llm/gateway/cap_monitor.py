@@ -54,7 +54,7 @@ class CapMonitor:
         self._warned: set[str] = set()
 
     def observe(self, usages: Iterable[CapUsage]) -> None:
-        """Note the usages. Once per cap and period, log a warning and call the hook when the share `warn_at` is reached."""
+        """Note the usages. Log a warning and call the hook, once per cap and period, when `warn_at` is reached."""
         budgets = self._config().budgets
         if len(self._usages) > REMEMBERED:
             self._usages.clear()
