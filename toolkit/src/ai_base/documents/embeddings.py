@@ -1,0 +1,213 @@
+"""Embeddings under the gateway's guards: caps, ledger, time-outs, retries, breaker, fallback, and a cache."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from pydantic_ai.embeddings import EmbeddingModel, EmbeddingResult, EmbeddingSettings
+from pydantic_ai.embeddings.result import EmbedInputType
+from pydantic_ai.messages import ModelRequest, ModelResponse
+
+from ai_base.documents.cache import EmbeddingCache
+from ai_base.documents.embedding_models import build_embedding_model
+from ai_base.documents.errors import EmbeddingError
+from ai_base.documents.hashing import Vectors, normalized
+from ai_base.llm.candidates.attempt import Attempts, Plan
+from ai_base.llm.candidates.breaker import Breaker
+from ai_base.llm.candidates.limiter import Limiter
+from ai_base.llm.candidates.retry import retrying
+from ai_base.llm.configuration.config import Candidate
+from ai_base.llm.configuration.prices import price_of
+from ai_base.llm.errors import (
+    AllCandidatesFailedError,
+    AttemptFailedError,
+    ConfigError,
+    InvalidInputError,
+    UnavailableError,
+    UnpricedModelError,
+)
+from ai_base.llm.gateway.gateway import Gateway
+from ai_base.llm.interaction import current_interaction
+from ai_base.text.scrub import scrub
+
+CHAIN = "embeddings"
+"""The chain in `config/llm.toml` whose candidates are asked: one model, at one or more providers."""
+BATCH_TEXTS, BATCH_BYTES = 256, 200_000
+"""Most texts and bytes in a request. Providers take 2,048 texts and some 300,000 tokens; a byte is at most a token."""
+SIZE_OF_VECTOR = 100
+"""Longest vector in a response, in the units of the limit of a response's size: some 100 kB."""
+
+OFFLINE_WEIGHT = 0.05
+"""Of the offline embedder's ranking next to that by words: it adds to it, and never outvotes it."""
+
+
+@dataclass
+class _Guarded:
+    """A candidate's model, and the guards of its attempts."""
+
+    candidate: Candidate
+    model: EmbeddingModel
+    attempts: Attempts
+
+
+@dataclass
+class Embeddings:
+    """Embeds texts with the candidates of a chain. Each batch is one interaction of the ledger.
+
+    `dimensions` asks for shorter vectors than the model's own. `models` replaces candidates by doubles.
+    """
+
+    gateway: Gateway
+    cache: EmbeddingCache
+    chain: str = CHAIN
+    dimensions: int | None = None
+    models: Mapping[str, EmbeddingModel] = field(default_factory=dict)
+    _guards: dict[str, _Guarded] = field(default_factory=dict, init=False)
+
+    @property
+    def space(self) -> str:
+        """Model and dimensions. Vectors of different spaces cannot be compared.
+
+        Raises:
+            ConfigError: There is no such chain, or its candidates are different models.
+        """
+        config = self.gateway.candidates.config()
+        if self.chain not in config.chains:
+            raise ConfigError("chains", f"none is called {self.chain!r}: name an embedding model there")
+        names = {config.candidates[name].model.partition(":")[2] for name in config.chains[self.chain]}
+        if len(names) > 1:
+            raise ConfigError(f"chains.{self.chain}", f"different models embed differently: {', '.join(sorted(names))}")
+        return f"{names.pop()}@{self.dimensions or 'own'}"
+
+    @property
+    def weight(self) -> float:
+        """How much a ranking by vector counts next to one by words: little without a model."""
+        return OFFLINE_WEIGHT if self.space.startswith("hashing@") else 1.0
+
+    async def embed_documents(self, texts: list[str]) -> Vectors:
+        """Return one vector of length 1 for each text (see `embed`)."""
+        return await self.embed(texts, "document")
+
+    async def embed_question(self, question: str) -> Vectors:
+        """Return the vector of a question (see `embed`)."""
+        vectors: Vectors = (await self.embed([question], "query"))[0]
+        return vectors
+
+    async def embed(self, texts: list[str], input_type: EmbedInputType) -> Vectors:
+        """Return one vector of length 1 for each text. What is in the cache is not sent; what comes back is kept.
+
+        Raises:
+            RefusedError: The batch would exceed a cap. It was not sent.
+            AllCandidatesFailedError: No candidate returned usable vectors.
+            LLMError: As a guard raises it.
+        """
+        space = self.space
+        _size(texts)
+        if not self.gateway.candidates.config().privacy.send_personal_data:
+            texts = [scrub(text) for text in texts]
+        keys = [self.cache.key(space, input_type, text) for text in texts]
+        vectors = self.cache.get(keys)
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors}
+        for batch in _batches(missing):
+            async with self.gateway.interaction("embeddings"):
+                embedded = await self._embed_batch(list(batch.values()), input_type)
+            added = dict(zip(batch, embedded, strict=True))
+            self.cache.put(added)
+            vectors |= added
+        if len({vector.shape for vector in vectors.values()}) > 1:
+            raise EmbeddingError(f"the model {space} returned vectors of different dimensions")
+        return np.array([vectors[key] for key in keys], np.float32)
+
+    def missing(self, texts: list[str]) -> list[str]:
+        """Return the texts that would be sent."""
+        keys = {self.cache.key(self.space, "document", text): text for text in texts}
+        return [text for key, text in keys.items() if key not in self.cache.get([key])]
+
+    def highest_cost(self, size: int) -> int:
+        """Return the most that embedding so many bytes can cost, in nanodollars."""
+        return max(guarded.attempts.price.bound(size, 0) for guarded in self._candidates())
+
+    async def _embed_batch(self, texts: list[str], input_type: EmbedInputType) -> Vectors:
+        failures: list[Exception] = []
+        for guarded in self._candidates():
+            try:
+                return await self._ask(guarded, texts, input_type)
+            except UnavailableError as error:
+                failures.append(error)
+        current_interaction().remaining()  # a candidate may have failed because the time was up
+        raise AllCandidatesFailedError(self.chain, failures)
+
+    async def _ask(self, guarded: _Guarded, texts: list[str], input_type: EmbedInputType) -> Vectors:
+        call, attempts = current_interaction(), guarded.attempts
+        settings = EmbeddingSettings(dimensions=self.dimensions) if self.dimensions else None
+        bound = attempts.price.bound(_size(texts), 0)
+        plan = Plan([ModelRequest.user_text_prompt(texts[0])], bound, SIZE_OF_VECTOR * len(texts), None)
+
+        async def once() -> EmbeddingResult:
+            async with attempts.start(call, plan) as running:
+                async with asyncio.timeout(min(guarded.candidate.timeout, call.remaining())):
+                    result = await guarded.model.embed(texts, input_type=input_type, settings=settings)
+                running.take(ModelResponse([], usage=result.usage, model_name=result.model_name))
+            return result
+
+        result = await retrying(attempts.limiter, attempts.config().retry, once)
+        return _checked(result, len(texts), self.dimensions, attempts.name)
+
+    def _candidates(self) -> Iterator[_Guarded]:
+        candidates = self.gateway.candidates
+        config = candidates.config()
+        for name in config.chains[self.chain]:
+            known, candidate = self._guards.get(name), config.candidates[name]
+            if known is None or known.candidate != candidate:
+                known = self._guards[name] = self._guard(name, candidate)
+            known.attempts.breaker.settings = config.breaker
+            yield known
+
+    def _guard(self, name: str, candidate: Candidate) -> _Guarded:
+        candidates = self.gateway.candidates
+        price = price_of(candidate.model, candidate.price)
+        if price is None:
+            raise UnpricedModelError(candidate.model)
+        model = self.models.get(name) or build_embedding_model(candidate, candidates.client)
+        limiter = Limiter(name, candidate.requests_per_minute, candidate.concurrency, candidate.queue)
+        breaker = Breaker(name, candidates.config().breaker)
+        known_name, ledger, config = candidate.model.partition(":")[2], candidates.ledger, candidates.config
+        attempts = Attempts(name, known_name, candidate, price, ledger, config, limiter, breaker)
+        return _Guarded(candidate, model, attempts)
+
+
+def _batches(texts: Mapping[bytes, str]) -> Iterator[dict[bytes, str]]:
+    batch: dict[bytes, str] = {}
+    size = 0
+    for key, text in texts.items():
+        size += _size([text])
+        if batch and (len(batch) == BATCH_TEXTS or size > BATCH_BYTES):
+            yield batch
+            batch, size = {}, _size([text])
+        batch[key] = text
+    if batch:
+        yield batch
+
+
+def _size(texts: list[str]) -> int:
+    try:
+        return sum(len(text.encode()) for text in texts)
+    except UnicodeEncodeError as error:
+        raise InvalidInputError("a text cannot be encoded as UTF-8: it holds half of a surrogate pair") from error
+
+
+def _checked(result: EmbeddingResult, wanted: int, dimensions: int | None, candidate: str) -> Vectors:
+    """Return the vectors, or raise so that the next candidate is asked. What came back was paid for."""
+    problem = ""
+    widths = {len(vector) for vector in result.embeddings}
+    vectors = np.array(result.embeddings if len(widths) == 1 else [], np.float32)
+    if len(result.embeddings) != wanted:
+        problem = f"{len(result.embeddings)} vectors for {wanted} texts"
+    elif len(widths) != 1 or dimensions not in (None, *widths):
+        problem = f"vectors of {', '.join(map(str, sorted(widths)))} dimensions"
+    elif not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
+        problem = "vectors with values that are no numbers, or nothing but zeros"
+    if problem:
+        raise AttemptFailedError(candidate, f"it returned {problem}", kind="unsuitable")
+    return normalized(vectors)

@@ -1,0 +1,228 @@
+"""Embeddings under the guards: what is sent, what is paid, and what of a reply is believed."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic_ai import models
+
+from ai_base.documents.cache import EmbeddingCache
+from ai_base.documents.embeddings import BATCH_TEXTS, Embeddings
+from ai_base.documents.hashing import hash_embed
+from ai_base.llm import AllCandidatesFailedError, BudgetExceededError, ConfigError, Gateway
+from ai_base.llm.errors import InvalidInputError
+from ai_base.testing.loopback import LoopbackProvider, Reply
+
+MODEL = "openai:text-embedding-3-small"
+
+type OpenEmbeddings = Callable[..., AbstractAsyncContextManager[Embeddings]]
+
+
+def embed_reply(body: Mapping[str, Any], vectors: Sequence[Sequence[float]] | None = None) -> Reply:
+    """Answer as the embeddings endpoint does; a token is four bytes."""
+    found = hash_embed(list(body["input"]))[:, : body.get("dimensions")].tolist() if vectors is None else vectors
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(found)]
+    tokens = sum(len(text.encode()) for text in body["input"]) // 4
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return Reply(raw=json.dumps({"object": "list", "model": body["model"], "data": data, "usage": usage}))
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(models, "ALLOW_MODEL_REQUESTS", True)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with LoopbackProvider(embed_reply) as provider:
+        yield provider
+
+
+@pytest.fixture
+def open_embeddings(tmp_path: Path) -> OpenEmbeddings:
+    @asynccontextmanager
+    async def opened(
+        *urls: str, dimensions: int | None = None, model: str = MODEL, **parts: Any
+    ) -> AsyncIterator[Embeddings]:
+        candidate = {"timeout": 60, **parts.pop("candidate", {})}
+        names = [f"place{number}" for number in range(len(urls))]
+        candidates = {
+            name: {"model": model, "base_url": url, **candidate} for name, url in zip(names, urls, strict=True)
+        }
+        config = {
+            "candidates": {"chat": {"model": "offline:demo"}, **candidates},
+            "chains": {"default": ["chat"], "embeddings": names},
+            "budgets": {"unlimited": True},
+            "retry": {"attempts": 3, "base_delay": 0.001, "max_delay": 0.01, "deadline": 60},
+            **parts,
+        }
+        url = f"sqlite:///{tmp_path / 'ledger.db'}"
+        async with Gateway.open(config=config, prompts=tmp_path, database_url=url) as gateway:
+            cache = EmbeddingCache(tmp_path / "embeddings.db")
+            yield Embeddings(gateway, cache, dimensions=dimensions)
+            cache.close()
+
+    return opened
+
+
+async def attempts_of(embeddings: Embeddings) -> list[tuple[str, str, int, int]]:
+    """Return candidate, status, input tokens and cost in nanodollars of every attempt, in order."""
+    sql = "SELECT candidate, status, input_tokens, cost FROM attempts ORDER BY started_at, number"
+    return [tuple(row) for row in await embeddings.gateway.ledger.database.execute(sql)]
+
+
+async def test_texts_are_embedded_paid_and_recorded(
+    provider: LoopbackProvider, open_embeddings: OpenEmbeddings
+) -> None:
+    texts = ["invoices are late", "the server crashed"]
+    async with open_embeddings(provider.url) as embeddings:
+        vectors = await embeddings.embed_documents(texts)
+        assert vectors == pytest.approx(hash_embed(texts), abs=1e-3)
+        assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1], abs=1e-3)
+        assert await attempts_of(embeddings) == [("place0", "ok", 8, 160)]  # at $0.02 a million tokens
+    assert provider.requests[0].body["input"] == texts
+
+
+async def test_nothing_is_paid_for_twice(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
+    async with open_embeddings(provider.url) as embeddings:
+        await embeddings.embed_documents(["one", "two", "one"])
+    async with open_embeddings(provider.url) as embeddings:
+        again = await embeddings.embed_documents(["two", "three", "one"])
+        assert again == pytest.approx(hash_embed(["two", "three", "one"]), abs=1e-3)
+        assert embeddings.missing(["one", "four"]) == ["four"]
+    assert [request.body["input"] for request in provider.requests] == [["one", "two"], ["three"]]
+
+
+async def test_the_cache_tells_dimensions_and_questions_apart(
+    provider: LoopbackProvider, open_embeddings: OpenEmbeddings
+) -> None:
+    async with open_embeddings(provider.url) as embeddings:
+        await embeddings.embed_documents(["invoices are late"])
+        await embeddings.embed_question("invoices are late")
+    async with open_embeddings(provider.url, dimensions=64) as embeddings:
+        assert (await embeddings.embed_documents(["invoices are late"])).shape == (1, 64)
+    assert [request.body.get("dimensions") for request in provider.requests] == [None, None, 64]
+
+
+async def test_many_texts_go_in_batches(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
+    texts = [f"text {number}" for number in range(BATCH_TEXTS + 1)] + ["x" * 150_000, "y" * 150_000]
+    async with open_embeddings(provider.url) as embeddings:
+        assert (await embeddings.embed_documents(texts)).shape == (len(texts), 384)
+    assert [len(request.body["input"]) for request in provider.requests] == [BATCH_TEXTS, 2, 1]
+
+
+async def test_a_batch_that_could_pass_a_cap_is_not_sent(
+    provider: LoopbackProvider, open_embeddings: OpenEmbeddings
+) -> None:
+    budgets = {"overall": {"day": Decimal("0.00001")}}  # dollars: 500 tokens
+    async with open_embeddings(provider.url, budgets=budgets) as embeddings:
+        with pytest.raises(BudgetExceededError):
+            await embeddings.embed_documents(["x" * 300, "y" * 300])  # the whole batch is reserved, a byte as a token
+        assert provider.count == 0
+        await embeddings.embed_documents(["x" * 300])
+        assert provider.count == 1
+
+
+async def test_a_model_without_a_price_is_not_called(
+    provider: LoopbackProvider, open_embeddings: OpenEmbeddings
+) -> None:
+    with pytest.raises(ConfigError, match="the price of openai:unheard-of-embedding is not known"):
+        async with open_embeddings(provider.url, model="openai:unheard-of-embedding"):
+            pass
+    assert provider.count == 0
+
+
+async def test_a_failure_is_retried_in_one_layer(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
+    provider.behaviour = Reply(status=503)
+    async with open_embeddings(provider.url) as embeddings:
+        with pytest.raises(AllCandidatesFailedError):
+            await embeddings.embed_documents(["one"])
+        assert [row[1] for row in await attempts_of(embeddings)] == ["failed"] * 3
+    assert provider.count == 3
+
+
+async def test_the_same_model_elsewhere_takes_over(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
+    with LoopbackProvider(Reply(status=503)) as broken:
+        breaker = {"failures": 3, "pause": 3600}
+        async with open_embeddings(broken.url, provider.url, breaker=breaker) as embeddings:
+            await embeddings.embed_documents(["one"])
+            await embeddings.embed_documents(["two"])  # the breaker is open
+            assert [row[:2] for row in await attempts_of(embeddings)] == [
+                *[("place0", "failed")] * 3,
+                *[("place1", "ok")] * 2,
+            ]
+        assert broken.count == 3
+
+
+async def test_another_model_never_takes_over(tmp_path: Path) -> None:
+    config = {
+        "candidates": {"one": {"model": MODEL}, "two": {"model": "openai:text-embedding-3-large"}},
+        "chains": {"default": ["one"], "embeddings": ["one", "two"]},
+        "budgets": {"unlimited": True},
+    }
+    async with Gateway.open(config=config, prompts=tmp_path, database_url=f"sqlite:///{tmp_path / 'l.db'}") as gateway:
+        embeddings = Embeddings(gateway, EmbeddingCache(tmp_path / "e.db"))
+        with pytest.raises(ConfigError, match="different models embed differently: text-embedding-3-large, text-embed"):
+            await embeddings.embed_documents(["one"])
+        embeddings.chain = "missing"
+        with pytest.raises(ConfigError, match="none is called 'missing'"):
+            await embeddings.embed_documents(["one"])
+        embeddings.cache.close()
+
+
+@pytest.mark.parametrize(
+    ("vectors", "reason"),
+    [
+        ([[1.0, 0.0], [0.0, 1.0]], "2 vectors for 3 texts"),
+        ([[1.0, 0.0], [0.0, 1.0], [1.0]], "vectors of 1, 2 dimensions"),
+        ([[1.0, 0.0], [0.0, 1.0], [float("nan"), 1.0]], "values that are no numbers"),
+        ([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], "nothing but zeros"),
+        ([[1.0], [1.0], [1.0]], "vectors of 1 dimensions"),
+    ],
+)
+async def test_a_reply_that_is_not_what_was_asked_for_is_not_kept(
+    provider: LoopbackProvider, open_embeddings: OpenEmbeddings, vectors: list[list[float]], reason: str
+) -> None:
+    provider.behaviour = lambda body: embed_reply(body, vectors)
+    async with open_embeddings(provider.url, dimensions=2) as embeddings:
+        with pytest.raises(AllCandidatesFailedError, match=reason):
+            await embeddings.embed_documents(["one", "two", "three"])
+        assert len(embeddings.missing(["one", "two", "three"])) == 3
+        assert [row[1:3] for row in await attempts_of(embeddings)] == [("ok", 2)]  # paid once, and not asked again
+
+
+async def test_a_service_that_does_not_answer_in_time_is_given_up(
+    provider: LoopbackProvider, open_embeddings: OpenEmbeddings
+) -> None:
+    with LoopbackProvider(Reply(hang=True)) as silent:
+        retry = {"attempts": 1, "deadline": 120}
+        candidate = {"timeout": 1}
+        async with open_embeddings(silent.url, retry=retry, candidate=candidate) as embeddings:
+            with pytest.raises(AllCandidatesFailedError, match="Timeout"):
+                await asyncio.wait_for(embeddings.embed_documents(["one"]), 60)
+            ((_, status, _, cost),) = await attempts_of(embeddings)
+            assert (status, cost) == ("failed", 60)  # it may have been charged: three bytes, as tokens
+    assert provider.count == 0
+
+
+async def test_personal_data_stays_here_if_it_must(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
+    async with open_embeddings(provider.url, privacy={"send_personal_data": False}) as embeddings:
+        await embeddings.embed_documents(["write to ada@example.com"])
+    assert "ada@example.com" not in str(provider.requests[0].body)
+
+
+async def test_text_that_cannot_be_encoded_is_refused(open_embeddings: OpenEmbeddings) -> None:
+    async with open_embeddings("", model="offline:hashing") as embeddings:
+        with pytest.raises(InvalidInputError, match="surrogate"):
+            await embeddings.embed_documents(["\ud800"])
+
+
+async def test_the_offline_model_needs_no_provider_and_costs_nothing(open_embeddings: OpenEmbeddings) -> None:
+    async with open_embeddings("", model="offline:hashing") as embeddings:
+        vectors = await embeddings.embed_documents(["one"])
+        assert vectors == pytest.approx(hash_embed(["one"]), abs=1e-3)
+        assert embeddings.space == "hashing@own"
+        assert [row[3] for row in await attempts_of(embeddings)] == [0]
