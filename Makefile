@@ -75,6 +75,7 @@ STARTER := AI Starter
 .PHONY: check-destination
 check-destination:
 	@test -n "$(DEST)" || { echo "Say where, such as: DEST=../my-app" >&2; exit 2; }
+	@case "$(DEST)" in *:*) echo "Choose a folder without a colon: no PATH could name what is in it" >&2; exit 2 ;; esac
 	@test -z "$$(ls -A "$(DEST)" 2>/dev/null)" || { echo "$(DEST) is not empty; name a new folder" >&2; exit 2; }
 
 .PHONY: render

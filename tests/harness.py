@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 from copier import run_copy
+from plumbum import local
 
 ROOT = Path(__file__).parents[1]
 COPIER_YML = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
@@ -28,6 +29,12 @@ CHOICES: dict[str, list[str]] = {
 # `make freshness` resolves the newest versions, as a project will in a week. Otherwise the project's own rules hold.
 NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 FRESH = {"UV_EXCLUDE_NEWER": NOW, "MAKEFLAGS": f"KNOWN_GOOD={NOW}"} if os.environ.get("FRESH") else {}
+
+
+# The developer's own git configuration must not decide about a test.
+ALONE = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+os.environ.update(ALONE)
+local.env.update(ALONE)  # Copier's git sees plumbum's environment
 
 
 def environment(**changes: str) -> dict[str, str]:

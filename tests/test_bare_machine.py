@@ -44,7 +44,9 @@ def test_make_new_needs_nothing_but_git_make_and_a_python(template: Path, tmp_pa
     project = tmp_path / "my-app"
     assert "Installing uv" in output
     assert "validate-branch: all passed" in output
-    assert "Ready: cd ../my-app" in output
+    assert "Ready. Next: cd ../my-app && git add --all && git commit --message 'feat: start'" in output
+    assert "export PATH" in output
+    assert "uvx" in run(Path(bare["HOME"], ".local/bin/uvx"), "--version", cwd=clone, env=bare).stdout
     assert run("git", "status", "--porcelain", cwd=clone, env=bare).stdout == ""
     run("git", "add", "--all", cwd=project, env=bare)
     run("git", "commit", "--quiet", "--message", "feat: first commit", cwd=project, env=bare)
@@ -65,7 +67,12 @@ def test_make_new_takes_an_answers_file(template: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [([], "Say where, such as: DEST=../my-app"), (["DEST=../taken"], "is not empty")]
+    ("arguments", "message"),
+    [
+        ([], "Say where, such as: DEST=../my-app"),
+        (["DEST=../taken"], "is not empty"),
+        (["DEST=../my:app"], "Choose a folder without a colon"),
+    ],
 )
 def test_make_new_refuses_before_it_writes(template: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     clone = tmp_path / "clone"
@@ -77,6 +84,28 @@ def test_make_new_refuses_before_it_writes(template: Path, tmp_path: Path, argum
 
     assert message in output
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("/bin/bash", "echo 'export PATH=\"$HOME/.local/bin:$PATH\"' >> ~/.bashrc && exec bash"),
+        ("/usr/bin/zsh", "echo 'export PATH=\"$HOME/.local/bin:$PATH\"' >> ~/.zshrc && exec zsh"),
+        ("/usr/bin/fish", "fish_add_path ~/.local/bin"),
+    ],
+)
+def test_whoever_lacks_uv_on_the_path_is_told_how_to_mend_it(
+    template: Path, tmp_path: Path, bare: dict[str, str], shell: str, line: str
+) -> None:
+    (tmp_path / "bin" / "python3").unlink()
+    (tmp_path / "bin" / "python3").write_text("#!/bin/sh\n", encoding="utf-8")  # pip, which another test runs
+    (tmp_path / "bin" / "python3").chmod(0o755)
+
+    output = run("make", "install-uv", cwd=template, env=bare | {"SHELL": shell}).stdout
+    on_the_path = bare | {"SHELL": shell, "PATH": f"{bare['HOME']}/.local/bin:{bare['PATH']}"}
+
+    assert output.splitlines()[-1].strip() == line
+    assert "To type uv" not in run("make", "install-uv", cwd=template, env=on_the_path).stdout
 
 
 def test_without_the_network_init_says_which_step_needs_it(

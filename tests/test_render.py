@@ -181,7 +181,11 @@ def test_documents_of_the_template_name_only_what_exists(template: Path) -> None
     rendered_targets = re.findall(
         r"^([a-z][\w-]*):", (template / "template/Makefile.jinja").read_text("utf-8"), re.MULTILINE
     )
-    own = [path for pattern in ("*.md", "docs/adr/*.md", "toolkit/*.md", "toolkit/docs/*.md") for path in template.glob(pattern)]
+    own = [
+        path
+        for pattern in ("*.md", "docs/adr/*.md", "toolkit/*.md", "toolkit/docs/*.md")
+        for path in template.glob(pattern)
+    ]
     for path in own:  # docs/walk.md is held to more by its test
         code = "\n".join(re.findall(r"`{1,3}([^`]+)`{1,3}", path.read_text(encoding="utf-8")))
         for target in re.findall(r"\bmake ([a-z][a-z-]*)", code):

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from copier import run_copy, run_update
-from harness import ADDRESS, ROOT, environment, files, redirect, remembered, run, upstream
+from harness import ADDRESS, COPIER_YML, ROOT, environment, files, redirect, remembered, run, upstream
+from pathspec import PathSpec
 from plumbum import local
 
 NEXT = "v999.0.0"
@@ -132,6 +133,36 @@ EDITS: list[Callable[[Path], None]] = [
     rename_a_file,
     write_a_notebook,
 ]
+
+# ---- The patterns of copier.yml ----
+
+PATTERNS = [
+    (kind, match[1])
+    for kind in ("_exclude", "_skip_if_exists")
+    for entry in COPIER_YML[kind]
+    if (match := re.search(r"%\}(/.*?)\{%|^([^{].*)$", entry)) and match[1]
+]
+
+
+@pytest.mark.parametrize(("kind", "pattern"), PATTERNS)
+def test_an_entry_matches_a_file_that_it_is_meant_for(kind: str, pattern: str) -> None:
+    """Copier splits an entry of `_exclude` into lines, and one of `_skip_if_exists` it does not: one pattern each."""
+    known = [name for version in RELEASED for name in contents(rendered(version))]
+    listed = run("git", "ls-files", "template", "toolkit", cwd=ROOT).stdout.splitlines()
+    listed += run("git", "ls-files", "--others", "--exclude-standard", "template", "toolkit", cwd=ROOT).stdout.split()
+    known += [name.removeprefix("template/").removesuffix(".jinja") for name in listed]
+    known = [name.replace("{{ package_name }}", "shop") for name in known]
+
+    found = [name for name in known if PathSpec.from_lines("gitwildmatch", [pattern]).match_file(name)]
+
+    assert "\n" not in pattern
+    assert found, f"{kind}: {pattern} matches nothing"
+
+
+def test_no_entry_holds_two_patterns() -> None:
+    assert [entry for kind in ("_exclude", "_skip_if_exists") for entry in COPIER_YML[kind] if "\n" in entry] == []
+    assert len(PATTERNS) > 30
+
 
 # ---- The updates ----
 
@@ -289,7 +320,12 @@ def test_the_gateway_can_be_switched_on_by_an_update(tmp_path: Path, version: st
 
     check_update(started(version, tmp_path / "shop", EDITS), tmp_path, EDITS, **changed)
 
-    for name in ("config/llm.toml", "config/prompts/triage.md", "src/shop/tickets.py", "toolkit/src/ai_base/llm/gateway/gateway.py"):
+    for name in (
+        "config/llm.toml",
+        "config/prompts/triage.md",
+        "src/shop/tickets.py",
+        "toolkit/src/ai_base/llm/gateway/gateway.py",
+    ):
         assert (tmp_path / "shop" / name).exists()
     assert not (tmp_path / "shop" / "tests/integration/test_endpoint.py").exists()
 
@@ -305,6 +341,51 @@ def test_the_gateway_can_be_switched_off_by_an_update(tmp_path: Path) -> None:
     fresh = started(NEXT, tmp_path / "fresh", [], capabilities=["notebooks"])
     assert contents(project) == contents(fresh) | {"config/ours.toml": "a = 1\n", "README.md": readme}
     assert "llm_providers" not in remembered(project)
+
+
+def test_own_lines_in_the_slots_survive_a_switch_of_capabilities(tmp_path: Path) -> None:
+    """Layers and `.env.example` change with the capabilities; what stands below "Yours" does not get in the way."""
+    project = started(NEXT, tmp_path / "shop", [], capabilities=["notebooks"])
+    slot = "  # Yours: updates of the template leave the lines below alone.\n"
+    pyproject = project / "pyproject.toml"
+    text = pyproject.read_text("utf-8")
+    assert text.count(slot) == 2  # dependencies and layers
+    pyproject.write_text(text.replace(slot, f'{slot}  "ours",\n'), encoding="utf-8")
+    append(project / ".env.example", "OURS=1\n")
+    append(project / ".pre-commit-config.yaml", "      # ours\n")
+    commit(project, "feat: ours")
+
+    for capabilities in (["llm", "notebooks"], [], ["llm"]):
+        run_update(project, data={"capabilities": capabilities}, defaults=True, overwrite=True, quiet=True)
+
+        assert run("git", "ls-files", "--unmerged", cwd=project).stdout == ""
+        assert pyproject.read_text("utf-8").count(f'{slot}  "ours",\n') == 2
+        assert (project / ".env.example").read_text("utf-8").endswith("alone ----\nOURS=1\n")
+        assert (project / ".pre-commit-config.yaml").read_text("utf-8").endswith("      # ours\n")
+        commit(project, "chore: switch")
+
+
+def test_own_files_of_a_capability_survive_its_switch(tmp_path: Path) -> None:
+    """They had the names first: an update neither overwrites them nor puts markers into them."""
+    project = started(NEXT, tmp_path / "shop", [], capabilities=[])
+    own = ("config/llm.toml", "src/shop/tickets.py", "notebooks/replies.ipynb", "tests/unit/test_triage.py")
+    for name in own:
+        append(project / name, "ours\n")
+    commit(project, "feat: ours")
+
+    run_update(project, data={"capabilities": ["llm", "notebooks"]}, defaults=True, overwrite=True, quiet=True)
+
+    assert {(project / name).read_text("utf-8") for name in own} == {"ours\n"}
+
+
+def test_nothing_that_a_team_imports_disappears(tmp_path: Path) -> None:
+    project = started("v0.1.0", tmp_path / "shop", [])
+    run_update(project, defaults=True, overwrite=True, quiet=True)
+
+    for name in ("reply", "lenient_json", "logging", "triage", "settings", "cli"):
+        assert (project / f"src/shop/{name}.py").exists()
+    settings = (project / "src/shop/settings.py").read_text("utf-8")
+    assert '__all__ = ["Settings", "SettingsError", "load_settings"]' in settings
 
 
 def test_configuration_prompts_and_example_are_the_users_own(tmp_path: Path) -> None:
@@ -381,6 +462,39 @@ def test_a_conflict_is_told_in_words_and_by_the_exit_code(tmp_path: Path) -> Non
     assert "<<<<<<< before updating" in text
     run("git", "add", "--all", cwd=project)
     assert "no merge markers" in run("git", "commit", "--message", "feat: update", cwd=project, expect=1).stdout
+
+
+def test_in_a_monorepo_the_conflicts_are_listed_as_seen_from_the_project(tmp_path: Path) -> None:
+    oldest, project = next(iter(RELEASED)), tmp_path / "mono" / "apps" / "shop"
+    shutil.copytree(rendered(oldest), project)
+    run("git", "init", "--quiet", tmp_path / "mono", cwd=tmp_path)
+    old, new = ((folder / "AGENTS.md").read_text("utf-8").splitlines() for folder in (project, rendered(NEXT)))
+    changed = next(line for line in old if line and line not in new)
+    replace(project / "AGENTS.md", changed, f"Ours: {changed}")
+    # The update in question is the one that comes after this version: today's commands do it.
+    shutil.copy2(rendered(NEXT) / "Makefile", project / "Makefile")
+    commit(project, "feat: ours")
+
+    output = run("make", "template-update", cwd=project, expect=2).stdout
+
+    assert "these files need your decision" in output
+    assert re.search(r"^AGENTS\.md$", output, re.MULTILINE)
+    assert "apps/shop" not in output.partition("need your decision")[2]
+
+
+@pytest.mark.parametrize("short", ["gh:{}", "gh:{}.git", "git+https://github.com/{}.git"])
+def test_template_check_knows_copiers_forms_of_an_address(tmp_path: Path, short: str) -> None:
+    project = started(NEXT, tmp_path / "shop", [])
+    name = ADDRESS.removeprefix("https://github.com/").removesuffix(".git")
+    answers = project / ".copier-answers.yml"
+    text = re.sub(r"^_src_path: .*", f"_src_path: {short.format(name)}", answers.read_text("utf-8"), flags=re.MULTILINE)
+    answers.write_text(text.replace(f"_commit: {NEXT}", "_commit: v0.2.0"), encoding="utf-8")
+    commit(project, "chore: ours")
+
+    output = run("make", "template-check", cwd=project).stdout
+
+    assert "999.0.0" in output
+    assert "out of reach" not in output
 
 
 def test_without_the_network_the_commands_say_so(project: Path, tmp_path: Path) -> None:
