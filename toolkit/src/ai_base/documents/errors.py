@@ -1,5 +1,7 @@
 """The errors of documents. Each names the document or the place that it is about."""
 
+from collections.abc import Sequence
+
 from ai_base.errors import AIBaseError
 
 
@@ -49,3 +51,11 @@ class IndexMismatchError(DocumentsError):
 
 class EmbeddingError(DocumentsError):
     """The embeddings that came back are not the ones that were asked for; none of them is kept."""
+
+
+class UnsupportedAnswerError(DocumentsError):
+    """A model gave an answer, twice, whose quotes are not in the passages that they name."""
+
+    def __init__(self, question: str, quotes: Sequence[str]) -> None:
+        super().__init__(f"no answer: these quotes are not in the documents: {'; '.join(quotes)}")
+        self.question, self.quotes = question, list(quotes)
