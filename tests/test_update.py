@@ -140,7 +140,7 @@ PATTERNS = [
     (kind, match[1])
     for kind in ("_exclude", "_skip_if_exists")
     for entry in COPIER_YML[kind]
-    if (match := re.search(r"%\}(/.*?)\{%|^([^{].*)$", entry)) and match[1]
+    if (match := re.search(r"%\}(/.*?)\{%", entry))
 ]
 
 
@@ -153,7 +153,7 @@ def test_an_entry_matches_a_file_that_it_is_meant_for(kind: str, pattern: str) -
     known += [name.removeprefix("template/").removesuffix(".jinja") for name in listed]
     known = [name.replace("{{ package_name }}", "shop") for name in known]
 
-    found = [name for name in known if PathSpec.from_lines("gitwildmatch", [pattern]).match_file(name)]
+    found = [name for name in known if PathSpec.from_lines("gitignore", [pattern]).match_file(name)]
 
     assert "\n" not in pattern
     assert found, f"{kind}: {pattern} matches nothing"
