@@ -3,10 +3,12 @@
 import http.server
 import json
 import re
+import sqlite3
 import threading
 import time
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -595,6 +597,23 @@ def test_a_wheel_finds_its_configuration_from_any_folder(whole_project: Path, tm
     printed = run("sh", "-c", f"echo It crashes. | {tmp_path}/venv/bin/{PACKAGE} triage - 2>/dev/null", cwd=elsewhere)
     assert "category" in json.loads(printed.stdout)
     assert run(tmp_path / "venv/bin/python", "-m", PACKAGE, "--version", cwd=elsewhere).stdout.strip() == "0.1.0"
+
+
+def test_a_notebook_shares_the_ledger_with_the_command_line(whole_project: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ours.db"
+    add(whole_project, ".env", f"DATABASE_URL=sqlite:///{ledger}\n")
+    asked = (
+        "import asyncio\nfrom ai_base.llm import Gateway\nfrom my_app.tickets import triage_ticket\n"
+        "async def ask():\n    async with Gateway.open() as gateway:\n"
+        "        await triage_ticket(gateway, 'From a notebook.')\nasyncio.run(ask())\n"
+    )
+
+    run("sh", "-c", f"echo From the command line. | .venv/bin/{PACKAGE} triage -", cwd=whole_project)
+    run("../.venv/bin/python", "-c", asked, cwd=whole_project / "notebooks")
+
+    with closing(sqlite3.connect(ledger)) as connection:
+        assert connection.execute("SELECT count(*) FROM interactions").fetchone() == (2,)
+    assert not (whole_project / "notebooks/ledger.db").exists()
 
 
 # ---- Housekeeping ----
