@@ -50,6 +50,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 # ---- The developer's settings ----
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Hide them while test modules are imported as well: some read the project's configuration to parametrize tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _settings_in_the_environment(session.config.rootpath):
+            patch.delenv(name)
+        patch.setenv("AI_BASE_ENV_FILE", os.devnull)
+        return (yield)
+
+
 @pytest.fixture(scope="session")
 def _no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("settings") / "empty.env"
