@@ -62,7 +62,7 @@ class DocumentAnswer:
     """Passages, each with the quote from it."""
 
 
-async def ask_documents(
+async def ask_documents(  # noqa: PLR0913
     gateway: Gateway,
     index: Index,
     embeddings: Embeddings,

@@ -1,6 +1,6 @@
 """Brings an index up to date with a repository. A build that is stopped goes on where it was."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from ai_base.documents.chunks import Chunk, split
 from ai_base.documents.errors import TooManyUnreadableError, UnreadableError
 from ai_base.documents.hashing import Vectors
-from ai_base.documents.index import Index
+from ai_base.documents.index import Index, IndexStatus, WritableIndex
 from ai_base.documents.repository import Change, DocumentRepository, Known
 from ai_base.documents.worker import ParsingWorker
 
@@ -53,7 +53,7 @@ class Builder:
     """
 
     repository: DocumentRepository
-    index: Index
+    index: WritableIndex
     embed: Embed
     worker: ParsingWorker
     tokens: int = 300
@@ -113,3 +113,43 @@ class Builder:
             self.report.indexed += 1
             self.report.chunks += len(chunks)
         self._waiting.clear()
+
+
+@dataclass
+class DryRun:
+    """An index that a builder can write to without effect. It sums up what would be embedded."""
+
+    index: Index
+    missing: Callable[[list[str]], list[str]]
+    """Returns the texts that are not in the cache."""
+    texts: int = 0
+    size: int = 0
+    """In bytes."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    async def embed(self, texts: list[str]) -> Vectors:
+        """Count the texts that would be sent; return placeholders."""
+        missing = self.missing(texts)
+        self.texts += len(missing)
+        self.size += sum(len(text.encode()) for text in missing)
+        return np.zeros((len(texts), 1), np.float32)
+
+    def known(self) -> dict[str, Known]:
+        """Return what the index remembers."""
+        return self.index.known()
+
+    def replace(self, path: str, known: Known, chunks: Sequence[Chunk], vectors: Vectors, problem: str = "") -> None:
+        """Note a document that cannot be read."""
+        del known, chunks, vectors
+        if problem:
+            self.unreadable[path] = problem
+
+    def touch(self, *_: object) -> None:
+        """Do nothing."""
+
+    def remove(self, *_: object) -> None:
+        """Do nothing."""
+
+    def status(self) -> IndexStatus:
+        """Return what the index holds."""
+        return self.index.status()

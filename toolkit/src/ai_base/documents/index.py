@@ -39,8 +39,8 @@ class IndexStatus:
     unreadable: dict[str, str]
 
 
-class Index(Protocol):
-    """Where the chunks are kept. Each method that writes is one transaction."""
+class WritableIndex(Protocol):
+    """What a build uses of an index. Each method that writes is one transaction."""
 
     def known(self) -> dict[str, Known]:
         """Return what is remembered of each document; without ETag and digest where it must be read again."""
@@ -54,11 +54,15 @@ class Index(Protocol):
     def remove(self, path: str) -> None:
         """Delete a document."""
 
-    def search(self, question: str, vector: Vectors, limit: int, vector_weight: float = 1.0) -> list[Passage]:
-        """Return the best passages, best first."""
-
     def status(self) -> IndexStatus:
         """Return what the index holds."""
+
+
+class Index(WritableIndex, Protocol):
+    """Where the chunks are kept, and searched."""
+
+    def search(self, question: str, vector: Vectors, limit: int, vector_weight: float = 1.0) -> list[Passage]:
+        """Return the best passages, best first."""
 
     def close(self) -> None:
         """Close the database."""
