@@ -591,7 +591,17 @@ def test_a_wheel_finds_its_configuration_from_any_folder(whole_project: Path, tm
     uv, elsewhere = whole_project / ".venv/bin/uv", tmp_path / "elsewhere"
     elsewhere.mkdir()
     run(uv, "venv", "--quiet", "--python", whole_project / ".venv/bin/python", tmp_path / "venv", cwd=tmp_path)
-    install = [uv, "pip", "install", "--quiet", "--python", tmp_path / "venv", "--find-links", tmp_path / "dist", wheel]
+    install: list[str | Path] = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        tmp_path / "venv",
+        "--find-links",
+        tmp_path / "dist",
+        wheel,
+    ]
     run(*install, cwd=tmp_path)
 
     printed = run("sh", "-c", f"echo It crashes. | {tmp_path}/venv/bin/{PACKAGE} triage - 2>/dev/null", cwd=elsewhere)
