@@ -103,7 +103,7 @@ def test_cjk_text_is_found_by_a_part_of_it(open_index: OpenIndex) -> None:
 
 
 def test_common_words_are_left_out_of_a_search(open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ai_base.documents.sqlite_index.COMMON_ROWS", 3)
+    monkeypatch.setattr("ai_base.documents.sqlite_index.RANKED_ROWS", 3)
     index = open_index()
     for number in range(10):
         put(index, f"{number}.md", f"the word{number}")

@@ -17,8 +17,8 @@ from ai_base.documents.hashing import Vectors
 from ai_base.documents.index import IndexStatus, Passage, fuse, search_terms, searchable
 from ai_base.documents.repository import Known
 
-COMMON_SHARE, COMMON_ROWS = 0.05, 1000
-"""A word in more chunks than this share, and this number, is left out of a search: ranking its rows takes too long."""
+RANKED_SHARE, RANKED_ROWS = 0.05, 5000
+"""Most chunks that a search by words ranks: this share, or this number. The rarest words are searched first."""
 CANDIDATES = 50
 """Of each ranking that are merged."""
 
@@ -142,11 +142,14 @@ class SQLiteIndex:
 
     def _search_words(self, question: str, number: int) -> list[int]:
         terms = [f'"{term}"' for term in search_terms(question)]
-        (rows,) = self._connection.execute("SELECT count(*) FROM vectors").fetchone()
-        most = max(COMMON_ROWS, int(rows * COMMON_SHARE))
+        left = most = max(RANKED_ROWS, int(len(self._rows) * RANKED_SHARE))
         count = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
-        rare = [term for term in terms if self._connection.execute(count, (term, most + 1)).fetchone()[0] <= most]
-        query = " OR ".join(rare) or " AND ".join(terms)
+        chosen = []
+        for matches, term in sorted((self._connection.execute(count, (t, most + 1)).fetchone()[0], t) for t in terms):
+            left -= matches
+            if left >= 0:
+                chosen.append(term)
+        query = " OR ".join(chosen) or " AND ".join(terms)
         if not query:
             return []
         ranked = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"

@@ -1,5 +1,6 @@
 """For tests and benchmarks: do the counters of a ledger agree with its rows?"""
 
+import json
 from collections import Counter
 
 from ai_base.llm.ledger.counters import scopes_of
@@ -14,16 +15,20 @@ async def differences(ledger: Ledger) -> list[str]:
     """
     async with ledger.database.transaction(read_only=True) as execute:
         counters = await execute("SELECT scope, spent, held FROM counters ORDER BY scope")
-        attempts = await execute('SELECT started_at, cost_center, "user", cost, reserved, owner FROM attempts')
+        attempts = await execute('SELECT started_at, cost_center, "user", cost FROM attempts')
+        reservations = await execute("SELECT record FROM reservations WHERE kind = 'attempt'")
         by_day = await execute("SELECT day, CAST(sum(cost) AS BIGINT) FROM spend_by_day GROUP BY day ORDER BY day")
         pruned = await execute("SELECT max(before) FROM pruned")
     complete_from = pruned[0][0] or ""
     spent, held, spent_by_day = Counter[str](), Counter[str](), Counter[str]()
-    for started_at, cost_center, user, cost, reserved, owner in attempts:
+    for started_at, cost_center, user, cost in attempts:
+        spent_by_day[started_at[:10]] += cost
         for scope in scopes_of(started_at, cost_center, user):
-            spent[scope.key] += 0 if owner else cost
-            held[scope.key] += reserved if owner else 0
-        spent_by_day[started_at[:10]] += 0 if owner else cost
+            spent[scope.key] += cost
+    for (record,) in reservations:
+        attempt = json.loads(record)
+        for scope in scopes_of(attempt["started_at"], attempt["cost_center"], attempt["user"]):
+            held[scope.key] += attempt["reserved"]
     compared = []
     for key, counted_spent, counted_held in counters:
         period_start = key.rpartition(" ")[2]

@@ -108,19 +108,16 @@ def _add_statement(rows: int) -> str:
     return (
         f"INSERT INTO counters (scope, expires, spent, held) VALUES {', '.join(['(?, ?, ?, ?)'] * rows)} "
         "ON CONFLICT (scope) DO UPDATE SET spent = counters.spent + excluded.spent, "
-        "held = counters.held + excluded.held RETURNING scope, spent, held"
+        "held = counters.held + excluded.held"
     )
 
 
-async def add(
-    execute: Execute, scopes: Sequence[Scope], *, spent: int = 0, held: int = 0
-) -> dict[str, tuple[int, int]]:
-    """Add to every counter, and return the new values of `spent` and `held` by key."""
+async def add(execute: Execute, scopes: Sequence[Scope], *, spent: int = 0, held: int = 0) -> None:
+    """Add to every counter."""
     values: list[object] = []
     for scope in scopes:
         values += (scope.key, scope.expires, spent, held)
-    rows = await execute(_add_statement(len(scopes)), values)
-    return {key: (total, reserved) for key, total, reserved in rows}
+    await execute(_add_statement(len(scopes)), values)
 
 
 async def hold(
@@ -131,13 +128,12 @@ async def hold(
     Raises:
         BudgetExceededError: A cap would be exceeded, and `enforce` is set. The transaction has to be rolled back.
     """
-    counted = await add(execute, scopes, held=amount)
+    await add(execute, scopes, held=amount)  # first, because it locks the counters
+    capped = [(scope, cap) for scope in scopes if (cap := caps.get(scope.key)) is not None]
+    totals = await read_totals(execute, [scope.key for scope, _ in capped]) if capped else {}
     usages = []
-    for scope in scopes:
-        cap = caps.get(scope.key)
-        if cap is None:
-            continue
-        spent, held = counted[scope.key]
+    for scope, cap in capped:
+        spent, held = totals[scope.key]
         if enforce and spent + held > cap:
             raise BudgetExceededError(scope.key, dollars(cap), dollars(spent), dollars(held - amount), dollars(amount))
         usages.append(CapUsage(scope, cap, spent, held))

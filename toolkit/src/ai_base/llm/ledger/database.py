@@ -40,8 +40,10 @@ class Database(ABC):
 
     exclusive: str
     """A statement that keeps other processes from migrating at the same time."""
-    only_insert: tuple[str, ...]
-    """Statements that forbid changes to the settled rows of the table `{0}`."""
+    append_only: tuple[str, ...]
+    """Statements that forbid changes to the rows of the table `{0}`, unless the table `pruning` has a row."""
+    clustered: str
+    """Ends a CREATE TABLE whose rows are stored in the primary key's index, if the database has such tables."""
 
     def __init__(self) -> None:
         self._process = os.getpid()

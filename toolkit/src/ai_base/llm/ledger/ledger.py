@@ -6,11 +6,10 @@ from typing import Literal, Self
 
 from ai_base.llm.cancellation import finish_background_work
 from ai_base.llm.errors import LedgerError
-from ai_base.llm.ledger import counters, database, reports, retention, schema
+from ai_base.llm.ledger import counters, database, reports, reservations, retention, schema
 from ai_base.llm.ledger.connect import connect
 from ai_base.llm.ledger.counters import CapUsage, Headroom, scopes_of
 from ai_base.llm.ledger.database import Database, retry_on_lost_connection
-from ai_base.llm.ledger.process_identity import is_dead, owner
 from ai_base.llm.ledger.records import Attempt, Escalation, Interaction, now, storable
 from ai_base.llm.ledger.reports import SpendRow
 from ai_base.llm.ledger.retention import Pruned
@@ -18,8 +17,6 @@ from ai_base.text.scrub import scrub
 
 RECOVERY_INTERVAL = 60.0
 """Seconds between two searches for reservations that nobody will settle."""
-LONGEST_INTERACTION = 86_400.0
-"""Seconds after which an interaction of another host counts as lost."""
 
 _ROLL_UP = """INSERT INTO spend_by_day (day, cost_center, model, prompt, calls, input_tokens, output_tokens, cost)
 VALUES (?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT (day, cost_center, model, prompt)
@@ -73,8 +70,8 @@ class Ledger:
         """Hold `attempt.reserved` in each of its scopes, before it is spent.
 
         Args:
-            attempt: Is stored as open, until `settle`.
-            interaction: Is stored as open, until `record`.
+            attempt: Is stored as a reservation until `settle`.
+            interaction: Is stored as a reservation until `record`.
             caps: Nanodollars, by the key of a scope.
             expires_in: Seconds. After that the reservation is charged in full.
             enforce: If false, exceeded caps are only reported: by a usage whose `left` is negative.
@@ -91,8 +88,7 @@ class Ledger:
         scopes = scopes_of(attempt.started_at, attempt.cost_center, attempt.user)
         async with self.database.transaction() as execute:
             usages = await counters.hold(execute, scopes, attempt.reserved, caps, enforce=enforce)
-            await schema.reserve(execute, attempt, owner(), time.time() + expires_in)
-            await schema.open_interaction(execute, interaction, owner(), time.time() + LONGEST_INTERACTION)
+            await reservations.add(execute, attempt, interaction, expires_in)
         return usages
 
     @retry_on_lost_connection
@@ -101,8 +97,9 @@ class Ledger:
         scopes = scopes_of(attempt.started_at, attempt.cost_center, attempt.user)
         kind = (attempt.started_at[:10], attempt.cost_center, attempt.model, attempt.prompt)
         async with self.database.transaction() as execute:
-            if not await schema.settle(execute, attempt):
+            if not await reservations.take(execute, attempt):
                 return False
+            await schema.insert(execute, attempt)
             await counters.add(execute, scopes, spent=attempt.cost, held=-attempt.reserved)
             await execute(_ROLL_UP, (*kind, attempt.input_tokens, attempt.output_tokens, attempt.cost))
         return True
@@ -112,31 +109,25 @@ class Ledger:
         """Store the outcome of an interaction. With a `cache_key`, its response serves `cached`."""
         if answer:
             interaction.cache_key, interaction.response = answer
-        await schema.complete_interaction(self.database.execute, interaction)
+        async with self.database.transaction() as execute:
+            await schema.insert(execute, interaction, once=True)
+            await reservations.close(execute, interaction)
 
     async def recover(self) -> int:
         """Charge in full what dead processes reserved and what has expired. Returns the number of these attempts."""
         charged = 0
         async with self.database.transaction(read_only=True) as execute:
-            attempts = await self._abandoned(execute, Attempt)
-            interactions = await self._abandoned(execute, Interaction)
-        for attempt in attempts:
+            lost = await reservations.find_lost(execute)
+        for attempt in lost.attempts:
             attempt.status, attempt.error = "lost", "never settled"
             attempt.cost, attempt.cost_basis = attempt.reserved, "assumed"
             charged += await self.settle(attempt)
-        for interaction in interactions:
+        for interaction in lost.interactions:
             interaction.status, interaction.error = "lost", "its process died"
             interaction.calls, interaction.cost = await reports.total(self.database.execute, interaction.id)
             await self.record(interaction)
         await counters.delete_expired(self.database.execute, now())
         return charged
-
-    @staticmethod
-    async def _abandoned[R](execute: database.Execute, kind: type[R]) -> list[R]:
-        """Return the open rows that have expired or whose process is dead."""
-        open_rows = await execute(f"SELECT id, owner, expires_at FROM {schema.TABLES[kind]} WHERE owner <> ''")  # noqa: S608
-        lost = [id_ for id_, held_by, expires_at in open_rows if expires_at <= time.time() or is_dead(held_by)]
-        return [row for id_ in lost for row in await schema.select(execute, kind, "WHERE id = ?", id_)]
 
     async def headroom(
         self, caps: Mapping[str, int | None], cost_center: str, user: str = "", *, at: str = ""
@@ -155,7 +146,7 @@ class Ledger:
     async def escalate(self, escalation: Escalation) -> str:
         """Queue a question for a person, unless one with the same key is open. Returns the id of the open one."""
         async with self.database.transaction() as execute:
-            await schema.insert_escalation(execute, escalation)
+            await schema.insert(execute, escalation, once=True)
             open_one = "SELECT id FROM escalations WHERE key = ? AND answered_at = ''"
             return str((await execute(open_one, (escalation.key,)))[0][0])
 
@@ -190,11 +181,11 @@ class Ledger:
         return await schema.select(self.database.execute, Escalation, where)
 
     async def interactions(self, limit: int, **equal: str | None) -> list[Interaction]:
-        """Return the newest completed interactions whose named fields have these values; None matches any value."""
+        """Return the newest interactions whose named fields have these values; None matches any value."""
         return await reports.interactions(self.database.execute, limit, equal)
 
     async def interaction(self, start_of_id: str) -> tuple[Interaction, list[Attempt]]:
-        """Return an interaction and its settled attempts, in order. An unambiguous beginning of its id is enough.
+        """Return an interaction and its attempts, in order. An unambiguous beginning of its id is enough.
 
         Raises:
             LedgerError: No id, or several, begin like this.
@@ -211,7 +202,7 @@ class Ledger:
     async def prune(self, before: str) -> Pruned:
         """Delete interactions, attempts and escalations from before a time such as `2026-11-23`.
 
-        Open ones stay. Counters and the spend by day keep their numbers.
+        Counters and the spend by day keep their numbers.
         """
         return await retention.delete_old(self.database, before)
 

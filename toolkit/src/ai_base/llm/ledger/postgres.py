@@ -30,23 +30,14 @@ class Postgres(Database):
     """A pool of a few connections. A connection is closed after any error but a refusal."""
 
     exclusive = "SELECT pg_advisory_xact_lock(7236017413)"  # any number that no other application uses
-    only_insert = (
+    clustered = ""
+    append_only = (
         """CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF TG_OP = 'UPDATE' THEN
-                IF OLD.owner = '' AND NOT EXISTS (SELECT 1 FROM pruning) THEN
-                    RAISE 'settled rows do not change';
-                END IF;
-                RETURN NEW;
-            END IF;
-            IF NOT EXISTS (SELECT 1 FROM pruning) THEN RAISE 'rows are not deleted'; END IF;
-            RETURN OLD;
+            IF TG_OP = 'TRUNCATE' OR NOT EXISTS (SELECT 1 FROM pruning) THEN RAISE 'rows are only added'; END IF;
+            RETURN NULL;
         END $$""",
-        """CREATE TRIGGER {0}_change BEFORE UPDATE OR DELETE ON {0}
-        FOR EACH ROW EXECUTE FUNCTION refuse_change()""",
-        """CREATE OR REPLACE FUNCTION refuse_truncate() RETURNS trigger LANGUAGE plpgsql
-        AS $$ BEGIN RAISE 'rows are not deleted'; END $$""",
-        """CREATE TRIGGER {0}_truncate BEFORE TRUNCATE ON {0}
-        FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate()""",
+        """CREATE TRIGGER {0}_change AFTER UPDATE OR DELETE OR TRUNCATE ON {0}
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()""",
     )
 
     def __init__(self, url: str) -> None:

@@ -23,9 +23,9 @@ class SpendRow(NamedTuple):
 
 
 async def total(execute: Execute, interaction_id: str) -> tuple[int, int]:
-    """Return the number of an interaction's settled attempts, and their cost."""
+    """Return the number of an interaction's attempts, and their cost."""
     query = """SELECT count(*), CAST(coalesce(sum(cost), 0) AS BIGINT) FROM attempts
-    WHERE interaction_id = ? AND owner = ''"""
+    WHERE interaction_id = ?"""
     [[calls, cost]] = await execute(query, (interaction_id,))
     return calls, cost
 
@@ -42,28 +42,28 @@ async def cached(execute: Execute, key: str, max_age: float) -> str | None:
 
 
 async def interactions(execute: Execute, limit: int, equal: Mapping[str, str | None]) -> list[Interaction]:
-    """Return the newest completed interactions whose named fields have these values; None matches any value."""
+    """Return the newest interactions whose named fields have these values; None matches any value."""
     filters = {name: value for name, value in equal.items() if value is not None}
     if unknown := filters.keys() - set(COLUMNS[Interaction]):
         raise LedgerError(f"interactions have no field {', '.join(sorted(unknown))}")
-    conditions = ["owner = ''", *(f'"{name}" = ?' for name in filters)]
-    where = f"WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
-    return await select(execute, Interaction, where, *filters.values(), limit)
+    conditions = " AND ".join(f'"{name}" = ?' for name in filters)
+    where = f"WHERE {conditions}" if filters else ""
+    return await select(execute, Interaction, f"{where} ORDER BY id DESC LIMIT ?", *filters.values(), limit)
 
 
 async def interaction(execute: Execute, start_of_id: str) -> tuple[Interaction, list[Attempt]]:
-    """Return an interaction and its settled attempts, in order. An unambiguous beginning of its id is enough.
+    """Return an interaction and its attempts, in order. An unambiguous beginning of its id is enough.
 
     Raises:
         LedgerError: No id, or several, begin like this.
     """
-    starts = "WHERE owner = '' AND id >= ? AND id < ? LIMIT 2"
+    starts = "WHERE id >= ? AND id < ? LIMIT 2"
     found = await select(execute, Interaction, starts, start_of_id, start_of_id + "g")  # "g" follows the last digit
     if not found:
         raise LedgerError(f"no interaction starts with {start_of_id!r}")
     if len(found) > 1:
         raise LedgerError(f"several interactions start with {start_of_id!r}")
-    attempts = "WHERE interaction_id = ? AND owner = '' ORDER BY number, id"
+    attempts = "WHERE interaction_id = ? ORDER BY number, id"
     return found[0], await select(execute, Attempt, attempts, found[0].id)
 
 

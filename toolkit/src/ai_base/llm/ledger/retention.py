@@ -1,6 +1,6 @@
 """Retention: deletes old rows and erases a user, while counters and the spend by day keep their numbers.
 
-Settled rows do not change, and triggers see to it. They make an exception for a transaction that has put a row into
+Triggers forbid changes to attempts and interactions. They make an exception for a transaction that has put a row into
 the table `pruning`; the row is deleted before the transaction ends, so no other transaction ever sees it.
 """
 
@@ -27,12 +27,12 @@ class Pruned:
 
 
 async def delete_old(database: Database, before: str) -> Pruned:
-    """Delete settled attempts, completed interactions and escalations from before a time."""
+    """Delete attempts, interactions and escalations from before a time."""
     async with _pruning(database) as execute:
         await execute("INSERT INTO pruned (before) VALUES (?)", (before,))
     pruned = Pruned(
-        interactions=await _delete(database, before, "interactions", "started_at < ? AND owner = ''"),
-        attempts=await _delete(database, before, "attempts", "started_at < ? AND owner = ''"),
+        interactions=await _delete(database, before, "interactions", "started_at < ?"),
+        attempts=await _delete(database, before, "attempts", "started_at < ?"),
         escalations=await _delete(database, before, "escalations", "created_at < ?"),
     )
     await database.checkpoint()
@@ -49,12 +49,14 @@ async def erase_user(database: Database, user: str) -> Pruned:
     """
     interactions_of_user = '(SELECT id FROM interactions WHERE "user" = ?)'
     async with _pruning(database) as execute:
-        for table in ("attempts", "interactions"):
-            if await execute(f"SELECT id FROM {table} WHERE \"user\" = ? AND owner <> '' LIMIT 1", (user,)):
+        prefix = f"user {user}, "
+        counters = await execute(
+            "SELECT scope, held FROM counters WHERE substr(scope, 1, ?) = ?", (len(prefix), prefix)
+        )
+        for key, held in counters:
+            if held:
                 raise LedgerError(f"user {user!r} has calls in flight; try again when they have ended")
-        counters = await execute("SELECT scope FROM counters WHERE substr(scope, 1, ?) = ?", _prefix(user))
-        for (key,) in counters:
-            if key.rpartition(", ")[0] == f"user {user}":
+            if key.rpartition(", ")[0] == f"user {user}":  # another user's name may begin like this one
                 await execute("DELETE FROM counters WHERE scope = ?", (key,))
         erased = f"DELETE FROM escalations WHERE interaction_id IN {interactions_of_user} RETURNING id"
         escalations = await execute(erased, (user,))
@@ -65,11 +67,6 @@ async def erase_user(database: Database, user: str) -> Pruned:
         interactions = await execute(erased, (user,))
     await database.checkpoint()
     return Pruned(len(interactions), len(attempts), len(escalations))
-
-
-def _prefix(user: str) -> tuple[int, str]:
-    prefix = f"user {user}, "
-    return len(prefix), prefix
 
 
 async def _delete(database: Database, before: str, table: str, condition: str) -> int:
@@ -86,7 +83,7 @@ async def _delete(database: Database, before: str, table: str, condition: str) -
 
 @asynccontextmanager
 async def _pruning(database: Database) -> AsyncIterator[Execute]:
-    """A transaction that may change settled rows."""
+    """A transaction that may change attempts and interactions."""
     async with database.transaction() as execute:
         await execute("INSERT INTO pruning (active) VALUES (1)")
         yield execute

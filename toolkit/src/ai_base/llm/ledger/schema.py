@@ -6,7 +6,6 @@ can use the database as well. A major version changes what an older process reli
 
 # ruff: noqa: S608 - values are never formatted into a statement, only column names
 
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -25,37 +24,35 @@ _TYPES: dict[Any, str] = {
     float: "DOUBLE PRECISION NOT NULL DEFAULT 0",
     bool: "BOOLEAN NOT NULL DEFAULT FALSE",
 }
-_RESERVED_BY = ("owner TEXT NOT NULL DEFAULT ''", "expires_at DOUBLE PRECISION NOT NULL DEFAULT 0")
 
 
-def _create(kind: type, *more: str) -> str:
+def _columns(kind: type) -> str:
     columns = [f'"{field.name}" {_TYPES.get(field.type, "DOUBLE PRECISION")}' for field in fields(kind)]
-    return f"CREATE TABLE {TABLES[kind]} ({', '.join([*columns, *more])}, PRIMARY KEY (id))"
+    return ", ".join(columns)
 
 
 CREATE = (
-    _create(Interaction, *_RESERVED_BY),
-    _create(Attempt, *_RESERVED_BY),
-    _create(Escalation),
-    "CREATE INDEX attempts_of ON attempts (interaction_id)",
-    "CREATE INDEX open_attempts ON attempts (expires_at) WHERE owner <> ''",
-    "CREATE INDEX open_interactions ON interactions (expires_at) WHERE owner <> ''",
+    f"CREATE TABLE interactions ({_columns(Interaction)}, PRIMARY KEY (id))",
     "CREATE INDEX cached_answers ON interactions (cache_key) WHERE cache_key <> ''",
+    f"CREATE TABLE attempts ({_columns(Attempt)}, PRIMARY KEY (interaction_id, id)){{clustered}}",
+    f"CREATE TABLE escalations ({_columns(Escalation)}, PRIMARY KEY (id))",
     "CREATE INDEX escalations_by_key ON escalations (key)",
     "CREATE UNIQUE INDEX one_open_escalation ON escalations (key) WHERE answered_at = ''",
     """CREATE TABLE counters (scope TEXT PRIMARY KEY, expires TEXT NOT NULL, spent BIGINT NOT NULL,
-    held BIGINT NOT NULL)""",
+    held BIGINT NOT NULL){clustered}""",
+    """CREATE TABLE reservations (id TEXT PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL,
+    expires_at DOUBLE PRECISION NOT NULL, record TEXT NOT NULL){clustered}""",
     """CREATE TABLE spend_by_day (day TEXT NOT NULL, cost_center TEXT NOT NULL, model TEXT NOT NULL,
     prompt TEXT NOT NULL, calls BIGINT NOT NULL, input_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL,
-    cost BIGINT NOT NULL, PRIMARY KEY (day, cost_center, model, prompt))""",
+    cost BIGINT NOT NULL, PRIMARY KEY (day, cost_center, model, prompt)){clustered}""",
     "CREATE TABLE pruning (active BIGINT NOT NULL)",
     "CREATE TABLE pruned (before TEXT NOT NULL)",
 )
 """What a new database gets.
 
-An open attempt is a reservation: `owner` names the process that holds it, and is empty once it is settled. An open
-interaction has an owner too. Settled rows do not change. `pruning` has a row inside a transaction that may delete
-settled rows, and never outside of it; `pruned` has the time before which attempts were deleted.
+`reservations` holds attempts until they are settled, and interactions until they are recorded, as JSON. Rows of
+`attempts` and `interactions` do not change. `pruning` has a row only inside a transaction that may delete them;
+`pruned` has the times before which attempts were deleted.
 """
 
 
@@ -83,9 +80,9 @@ async def migrate(database: Database) -> None:
         versions = await execute("SELECT major, minor FROM schema ORDER BY major DESC, minor DESC LIMIT 1")
         if not versions:
             for statement in CREATE:
-                await execute(statement)
+                await execute(statement.replace("{clustered}", database.clustered))
             for table in (TABLES[Interaction], TABLES[Attempt]):
-                for statement in database.only_insert:
+                for statement in database.append_only:
                     await execute(statement.format(table))
             await execute("INSERT INTO schema (major, minor) VALUES (?, ?)", newest)
             return
@@ -101,53 +98,17 @@ async def migrate(database: Database) -> None:
 
 # ---- Rows ----
 
-
-def marks(values: Sequence[object]) -> str:
-    """Return a placeholder for each value."""
-    return ", ".join("?" * len(values))
-
-
 _NAMES = {kind: ", ".join(f'"{name}"' for name in names) for kind, names in COLUMNS.items()}
-_ASSIGNMENTS = {kind: ", ".join(f'"{name}" = ?' for name in names) for kind, names in COLUMNS.items()}
-_EXCLUDED = {kind: ", ".join(f'"{name}" = excluded."{name}"' for name in names) for kind, names in COLUMNS.items()}
-_INSERT = {kind: f"INSERT INTO {TABLES[kind]} ({_NAMES[kind]}) VALUES ({marks(COLUMNS[kind])})" for kind in TABLES}
-_RESERVE = {
-    kind: f"INSERT INTO {TABLES[kind]} ({_NAMES[kind]}, owner, expires_at) VALUES ({marks(COLUMNS[kind])}, ?, ?)"
-    for kind in (Interaction, Attempt)
+_INSERT = {
+    kind: f"INSERT INTO {TABLES[kind]} ({_NAMES[kind]}) VALUES ({', '.join('?' * len(COLUMNS[kind]))})"
+    for kind in TABLES
 }
 
 
-def values_of(record: Record) -> list[object]:
-    """Return the values of a row, in the order of the columns."""
-    return [storable(value) for value in vars(record).values()]
-
-
-async def insert_escalation(execute: Execute, escalation: Escalation) -> None:
-    """Add an escalation unless one with the same key is open."""
-    await execute(f"{_INSERT[Escalation]} ON CONFLICT DO NOTHING", values_of(escalation))
-
-
-async def reserve(execute: Execute, attempt: Attempt, owner: str, expires_at: float) -> None:
-    """Add an open attempt."""
-    await execute(_RESERVE[Attempt], [*values_of(attempt), owner, expires_at])
-
-
-async def open_interaction(execute: Execute, interaction: Interaction, owner: str, expires_at: float) -> None:
-    """Add an open interaction; one that is there already stays as it is."""
-    values = [*values_of(interaction), owner, expires_at]
-    await execute(f"{_RESERVE[Interaction]} ON CONFLICT (id) DO NOTHING", values)
-
-
-async def settle(execute: Execute, attempt: Attempt) -> bool:
-    """Complete an open attempt. False if there is none of this id: it was settled before, or never reserved."""
-    change = f"UPDATE attempts SET {_ASSIGNMENTS[Attempt]}, owner = '' WHERE id = ? AND owner <> '' RETURNING id"
-    return bool(await execute(change, [*values_of(attempt), attempt.id]))
-
-
-async def complete_interaction(execute: Execute, interaction: Interaction) -> None:
-    """Complete an open interaction, or add one that made no attempt. A completed one stays as it is."""
-    change = f"ON CONFLICT (id) DO UPDATE SET {_EXCLUDED[Interaction]}, owner = '' WHERE interactions.owner <> ''"
-    await execute(f"{_INSERT[Interaction]} {change}", values_of(interaction))
+async def insert(execute: Execute, record: Record, *, once: bool = False) -> None:
+    """Add a row. With `once`, a row of the same id, or an open escalation of the same key, is kept instead."""
+    statement = f"{_INSERT[type(record)]} ON CONFLICT DO NOTHING" if once else _INSERT[type(record)]
+    await execute(statement, [storable(value) for value in vars(record).values()])
 
 
 async def select[R](execute: Execute, kind: type[R], where: str, *values: object) -> list[R]:

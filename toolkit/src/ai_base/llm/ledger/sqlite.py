@@ -25,11 +25,12 @@ class SQLite(Database):
     """
 
     exclusive = "SELECT 1"  # a transaction that writes is alone anyway
-    only_insert = (
-        """CREATE TRIGGER {0}_update BEFORE UPDATE ON {0} WHEN OLD.owner = '' AND NOT EXISTS (SELECT 1 FROM pruning)
-        BEGIN SELECT RAISE(ABORT, 'settled rows do not change'); END""",
+    clustered = " WITHOUT ROWID"
+    append_only = (
+        """CREATE TRIGGER {0}_update BEFORE UPDATE ON {0} WHEN NOT EXISTS (SELECT 1 FROM pruning)
+        BEGIN SELECT RAISE(ABORT, 'rows are only added'); END""",
         """CREATE TRIGGER {0}_delete BEFORE DELETE ON {0} WHEN NOT EXISTS (SELECT 1 FROM pruning)
-        BEGIN SELECT RAISE(ABORT, 'rows are not deleted'); END""",
+        BEGIN SELECT RAISE(ABORT, 'rows are only added'); END""",
     )
 
     def __init__(self, path: Path) -> None:
