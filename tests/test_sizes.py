@@ -14,7 +14,8 @@ from harness import ROOT, render
 LIBRARY = ROOT / "toolkit" / "src" / "ai_base"
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 # Lines of code. `llm` has no offline model and no audit in it: one stands in for a provider, one checks the ledger.
-BOUNDS = {"llm": 4200, "text": 2400, "testing": 700, "demo": 300, "documents": 600}
+# Design: llm 2,000, documents 600. Issue by issue the promises outgrew them; docs/adr/0006 says where the lines go.
+BOUNDS = {"llm": 4200, "text": 2400, "testing": 700, "demo": 300, "documents": 1300}
 APART = {"offline.py", "audit.py"}
 CORE = {"__init__.py", "cli.py", "errors.py", "logging.py", "py.typed", "settings.py", "testing", "text"}
 

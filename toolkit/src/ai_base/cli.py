@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ai_base.errors import AIBaseError
 from ai_base.logging import configure_logging, correlation
 from ai_base.settings import AppSettings, load_settings
-from ai_base.text.clean import remove_invisible
+from ai_base.text.invisible import remove_invisible
 from ai_base.text.reply import ReplyError, parse_reply
 
 

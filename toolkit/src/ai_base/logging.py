@@ -14,7 +14,7 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor
 
-from ai_base.text.clean import remove_invisible
+from ai_base.text.invisible import remove_invisible
 from ai_base.text.scrub import scrub
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ai_base.text.clean import Cleaner, clean, clean_value, remove_invisible
+from ai_base.text.clean import Cleaner, clean, clean_value
+from ai_base.text.invisible import remove_invisible
 
 SCHEMES = ["javascript:", "vbscript:", "data:text/html", "data:image/svg+xml"]
 PIECES = [*"!![[<&javscrpt:bd/>;#x96 \t\n\\", "java", "script:", *SCHEMES, "<b>", "</blockquote />", "&#106;", "&Tab;"]

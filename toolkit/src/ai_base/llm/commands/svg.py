@@ -2,7 +2,7 @@
 
 from xml.sax.saxutils import escape
 
-from ai_base.text.clean import remove_invisible
+from ai_base.text.invisible import remove_invisible
 
 STYLE = """
     svg { background: #ffffff; font-family: system-ui, sans-serif; }

@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ai_base.llm.ledger.database import Execute
 from ai_base.llm.ledger.process_identity import is_dead, owner
@@ -58,6 +58,6 @@ async def find_lost(execute: Execute) -> Lost:
     return lost
 
 
-def _known_fields(kind: type, record: str) -> dict[str, object]:
+def _known_fields(kind: type, record: str) -> dict[str, Any]:
     """Return the fields that this version knows: another version may have written the record."""
     return {name: value for name, value in json.loads(record).items() if name in COLUMNS[kind]}
