@@ -14,11 +14,12 @@ from ai_base.llm.ledger import schema
 from ai_base.llm.ledger.audit import differences
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.process_identity import owner
-from ai_base.llm.ledger.records import Attempt, Escalation, Interaction, new_id, now
+from ai_base.llm.ledger.records import Attempt, Escalation, Interaction, Step, new_id, now
 from ai_base.llm.ledger.reports import SpendRow
 from ai_base.llm.ledger.schema import Migration
 
 AT = now()
+NEWEST = schema.MIGRATIONS[-1].version
 DAY, HOUR = f"overall, day {AT[:10]}", f"cost center support, hour {AT[:13]}"
 CENT = 10_000_000
 
@@ -325,7 +326,7 @@ async def test_an_older_database_takes_the_steps_that_it_lacks(
     await ledger.settle(await reserve(ledger, cap=None))
     steps = (
         Migration((1, 0), ("CREATE TABLE not_again (id TEXT)",)),
-        Migration((1, 1), ("ALTER TABLE counters ADD COLUMN colour TEXT",)),
+        Migration((1, 90), ("ALTER TABLE counters ADD COLUMN colour TEXT",)),
         Migration((2, 0), ("UPDATE counters SET colour = 'red'",)),
     )
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
@@ -334,15 +335,29 @@ async def test_an_older_database_takes_the_steps_that_it_lacks(
         again = await Ledger.open(database_url)
         async with again.database.transaction(read_only=True) as execute:
             assert await execute("SELECT DISTINCT colour FROM counters") == [("red",)]
-            assert await execute("SELECT major, minor FROM schema ORDER BY 1, 2") == [(1, 0), (1, 1), (2, 0)]
+            assert await execute("SELECT major, minor FROM schema ORDER BY 1, 2") == [NEWEST, (1, 90), (2, 0)]
         assert (await counters(again))[DAY] == (CENT, 0)
         await again.close()
+
+
+async def test_a_ledger_without_the_steps_of_agents_gets_their_table(ledger: Ledger, database_url: str) -> None:
+    async with ledger.database.transaction() as execute:
+        await execute("DROP TABLE steps")
+        await execute("ALTER TABLE escalations DROP COLUMN used_at")
+        await execute("UPDATE schema SET major = 1, minor = 0")
+
+    again = await Ledger.open(database_url)
+
+    await again.add_steps([Step("1" * 32, "run", "asked", now(), thought="why")])
+    assert [step.thought for step in await again.steps("asked")] == ["why"]
+    assert await again.use_approval("none") is False
+    await again.close()
 
 
 async def test_a_step_that_fails_leaves_the_database_as_it_was(
     ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Migration((1, 1), ("DROP TABLE counters", "ALTER TABLE nowhere ADD COLUMN colour TEXT"))
+    broken = Migration((1, 90), ("DROP TABLE counters", "ALTER TABLE nowhere ADD COLUMN colour TEXT"))
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
 
     with pytest.raises(LedgerError, match="nowhere"):

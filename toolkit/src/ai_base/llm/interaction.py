@@ -43,7 +43,7 @@ def attributed_to(**attribution: Unpack[Attribution]) -> AbstractContextManager[
 
 @dataclass
 class Budget:
-    """What an interaction may spend, nested interactions included. Money in nanodollars."""
+    """What an interaction, or an agent's run, may spend, nested interactions included. Money in nanodollars."""
 
     dollars_cap: int | None
     calls_cap: int
@@ -52,6 +52,10 @@ class Budget:
     calls: int = 0
     spent: int = 0
     held: int = 0
+    outer: "Budget | None" = None
+    """The budget of the interaction around an agent's run; it has to allow every call, too."""
+    scope: str = "interaction"
+    """What the cap is called in an error."""
 
     def hold(self, amount: int) -> None:
         """Count a call and reserve the most that it can cost.
@@ -64,7 +68,9 @@ class Budget:
             self._refuse(CallLimitError(self.calls_cap, self.calls))
         if self.dollars_cap is not None and self.spent + self.held + amount > self.dollars_cap:
             numbers = (self.dollars_cap, self.spent, self.held, amount)
-            self._refuse(BudgetExceededError("interaction", *map(dollars, numbers)))
+            self._refuse(BudgetExceededError(self.scope, *map(dollars, numbers)))
+        if self.outer:
+            self.outer.hold(amount)
         self.calls += 1
         self.held += amount
 
@@ -79,6 +85,8 @@ class Budget:
         self.spent += cost
         if not made:
             self.calls -= 1
+        if self.outer:
+            self.outer.settle(amount, cost, made=made)
 
 
 def _ignore(_: list[CapUsage]) -> None:

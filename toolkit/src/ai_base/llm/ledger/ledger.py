@@ -1,7 +1,7 @@
 """The ledger: interactions, attempts, cost and remaining budget. Spend never exceeds a cap."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, Self
 
 from ai_base.llm.cancellation import finish_background_work
@@ -10,7 +10,7 @@ from ai_base.llm.ledger import counters, database, reports, reservations, retent
 from ai_base.llm.ledger.connect import connect
 from ai_base.llm.ledger.counters import CapUsage, Headroom, scopes_of
 from ai_base.llm.ledger.database import Database, retry_on_lost_connection
-from ai_base.llm.ledger.records import Attempt, Escalation, Interaction, now, storable
+from ai_base.llm.ledger.records import Attempt, Escalation, Interaction, Step, now, storable
 from ai_base.llm.ledger.reports import SpendRow
 from ai_base.llm.ledger.retention import Pruned
 from ai_base.text.scrub import scrub
@@ -172,6 +172,24 @@ class Ledger:
             found = await execute("SELECT answered_by FROM escalations WHERE id = ?", (escalation_id,))
             reason = f"has been answered by {found[0][0]}" if found else "does not exist"
             raise LedgerError(f"escalation {escalation_id!r} {reason}")
+
+    async def use_approval(self, escalation_id: str) -> bool:
+        """Mark an answered escalation as used. False if another caller, or another process, has used it."""
+        change = "UPDATE escalations SET used_at = ? WHERE id = ? AND answered_at <> '' AND used_at = '' RETURNING id"
+        return bool(await self.database.execute(change, (now(), escalation_id)))
+
+    # ---- Agents ----
+
+    async def add_steps(self, steps: Iterable[Step]) -> None:
+        """Store steps of an agent's run."""
+        async with self.database.transaction() as execute:
+            for step in steps:
+                await schema.insert(execute, step, once=True)
+
+    async def steps(self, interaction_id: str) -> list[Step]:
+        """Return the steps of the run to which an interaction belongs, in order; none if it is no agent's."""
+        runs = "WHERE run_id IN (SELECT run_id FROM steps WHERE interaction_id = ?) ORDER BY id"
+        return await schema.select(self.database.execute, Step, runs, interaction_id)
 
     # ---- Reports ----
 

@@ -124,6 +124,37 @@ class Escalation:
     answer: str = ""
     answered_at: str = ""
     answered_by: str = ""
+    used_at: str = ""
+    """When an approved tool call was started; empty for other questions. An approval is used once."""
+
+
+@dataclass
+class Step:
+    """One step of an agent's run: a tool call and what came of it, the answer, or the question at the beginning."""
+
+    id: str
+    """Sorts in the order in which the model asked for the calls."""
+    run_id: str
+    interaction_id: str
+    started_at: str
+    request: int = 0
+    """Number of the model's response within the run, from 1; 0 for the question."""
+    call_id: str = ""
+    thought: str = ""
+    """The text of the response, scrubbed; as tokens and cost, only on its first step. Of the question: instructions."""
+    tool: str = ""
+    arguments: str = ""
+    """JSON, scrubbed. For the question: the definitions of the tools."""
+    observation: str = ""
+    """What the tool returned or why it did not, scrubbed; the answer; the question."""
+    outcome: str = ""
+    """ok, failed, denied, waiting (for a person), skipped (a limit), answer or question."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: int = 0
+    """Of the model request, with its retries."""
+    model_ms: float = 0.0
+    tool_ms: float = 0.0
 
 
 def storable(value: object) -> object:

@@ -35,6 +35,7 @@ async def delete_old(database: Database, before: str) -> Pruned:
         attempts=await _delete(database, before, "attempts", "started_at < ?"),
         escalations=await _delete(database, before, "escalations", "created_at < ?"),
     )
+    await _delete(database, before, "steps", "started_at < ?")
     await database.checkpoint()
     return pruned
 
@@ -60,6 +61,7 @@ async def erase_user(database: Database, user: str) -> Pruned:
                 await execute("DELETE FROM counters WHERE scope = ?", (key,))
         erased = f"DELETE FROM escalations WHERE interaction_id IN {interactions_of_user} RETURNING id"
         escalations = await execute(erased, (user,))
+        await execute(f"DELETE FROM steps WHERE interaction_id IN {interactions_of_user}", (user,))
         erased = "UPDATE attempts SET \"user\" = '', error = '' WHERE \"user\" = ? RETURNING id"
         attempts = await execute(erased, (user,))
         erased = """UPDATE interactions SET "user" = '', correlation_id = '', request = '', response = '', error = '',

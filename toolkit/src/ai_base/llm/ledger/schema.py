@@ -11,11 +11,16 @@ from typing import Any, NamedTuple
 
 from ai_base.llm.errors import LedgerSchemaError
 from ai_base.llm.ledger.database import Database, Execute
-from ai_base.llm.ledger.records import Attempt, Escalation, Interaction, storable
+from ai_base.llm.ledger.records import Attempt, Escalation, Interaction, Step, storable
 
-type Record = Interaction | Attempt | Escalation
+type Record = Interaction | Attempt | Escalation | Step
 
-TABLES: dict[type, str] = {Interaction: "interactions", Attempt: "attempts", Escalation: "escalations"}
+TABLES: dict[type, str] = {
+    Interaction: "interactions",
+    Attempt: "attempts",
+    Escalation: "escalations",
+    Step: "steps",
+}
 COLUMNS: dict[type, list[str]] = {kind: [field.name for field in fields(kind)] for kind in TABLES}
 # Each column has a default: an older process does not know the columns of a newer version when it inserts a row.
 _TYPES: dict[Any, str] = {
@@ -30,6 +35,12 @@ def _columns(kind: type) -> str:
     columns = [f'"{field.name}" {_TYPES.get(field.type, "DOUBLE PRECISION")}' for field in fields(kind)]
     return ", ".join(columns)
 
+
+_STEPS = (
+    f"CREATE TABLE steps ({_columns(Step)}, PRIMARY KEY (id))",
+    "CREATE INDEX steps_by_run ON steps (run_id)",
+    "CREATE INDEX steps_by_interaction ON steps (interaction_id)",
+)
 
 CREATE = (
     f"CREATE TABLE interactions ({_columns(Interaction)}, PRIMARY KEY (id))",
@@ -47,6 +58,7 @@ CREATE = (
     cost BIGINT NOT NULL, PRIMARY KEY (day, cost_center, model, prompt)){clustered}""",
     "CREATE TABLE pruning (active BIGINT NOT NULL)",
     "CREATE TABLE pruned (before TEXT NOT NULL)",
+    *_STEPS,
 )
 """What a new database gets.
 
@@ -63,7 +75,10 @@ class Migration(NamedTuple):
     steps: tuple[str, ...]
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration((1, 0), ()),)
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration((1, 0), ()),
+    Migration((1, 1), (f"ALTER TABLE escalations ADD COLUMN used_at {_TYPES[str]}", *_STEPS)),
+)
 """What an existing database gets. A change of CREATE or of a record needs a new entry."""
 
 
