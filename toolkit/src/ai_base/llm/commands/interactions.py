@@ -8,8 +8,11 @@ import typer
 
 from ai_base.cli import echo
 from ai_base.llm.commands.opened_ledger import with_ledger
-from ai_base.llm.commands.tables import money, one_line, print_table
-from ai_base.llm.ledger.records import Attempt, Interaction
+from ai_base.llm.commands.tables import money, one_line, print_table, terminal_width
+from ai_base.llm.commands.trace import tree
+from ai_base.llm.errors import LLMError
+from ai_base.llm.ledger.ledger import Ledger
+from ai_base.llm.ledger.records import Attempt, Interaction, Step
 from ai_base.llm.money import dollars
 
 type Status = Literal["ok", "failed", "refused", "lost"]
@@ -30,8 +33,14 @@ def interactions(  # noqa: PLR0913, PLR0917 - the filters
     prompt: Annotated[str | None, typer.Option(help="Only of this prompt.")] = None,
     status: Annotated[Status | None, typer.Option(help="Only with this status.")] = None,
     source: Annotated[Source | None, typer.Option(help="Only with answers from here.")] = None,
+    trace: Annotated[bool, typer.Option(help="Show the steps of an agent's run as a tree. Needs an ID.")] = False,
 ) -> None:
     """List interactions, or show one with all its attempts."""
+    if trace:
+        if interaction_id is None:
+            raise typer.BadParameter("say whose: interactions ID --trace", param_hint="--trace")
+        _show_trace(interaction_id)
+        return
     if interaction_id is not None:
         _show(*with_ledger(lambda ledger: ledger.interaction(interaction_id)))
         return
@@ -94,6 +103,17 @@ def _show(row: Interaction, attempts: Sequence[Attempt]) -> None:
     for attempt in attempts:
         echo(f"\nattempt {attempt.number}")
         _show_fields(attempt, "  ")
+
+
+def _show_trace(interaction_id: str) -> None:
+    async def steps_of(ledger: Ledger) -> list[Step]:
+        row, _ = await ledger.interaction(interaction_id)
+        return await ledger.steps(row.id)
+
+    if not (steps := with_ledger(steps_of)):
+        raise LLMError("this interaction has no steps: it is no run of SimpleReActAgent")
+    for line in tree(steps, terminal_width()).split("\n"):
+        echo(line)
 
 
 def _show_fields(record: Interaction | Attempt, indent: str) -> None:

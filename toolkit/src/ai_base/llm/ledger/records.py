@@ -139,7 +139,8 @@ class Step:
     started_at: str
     request: int = 0
     """Number of the model's response within the run, from 1; 0 for the question."""
-    call_id: str = ""
+    position: int = 0
+    """Of the tool call in the response, from 1; 0 for the answer and the question."""
     thought: str = ""
     """The text of the response, scrubbed; as tokens and cost, only on its first step. Of the question: instructions."""
     tool: str = ""

@@ -1,0 +1,230 @@
+"""The ReAct loop: ask the model, execute the tools that it calls, tell it what they returned, until it answers."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic_ai import messages
+from pydantic_ai.messages import ModelResponse, ToolCallPart
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_core import to_json
+
+from ai_base.agent.approval import ask_person, find_answer, is_approved
+from ai_base.agent.limits import SCOPE
+from ai_base.agent.run import Ended, Run
+from ai_base.agent.tools import Arguments, Observation
+from ai_base.llm import errors
+from ai_base.llm.cancellation import shielded
+from ai_base.llm.interaction import ActiveInteraction
+from ai_base.llm.ledger.records import Escalation, Step, new_id, now
+from ai_base.text.scrub import scrub
+
+if TYPE_CHECKING:
+    from ai_base.agent.agent import SimpleReActAgent
+
+type Allowed = tuple[Step, ToolCallPart, Arguments, Escalation | None]
+"""A call that may be executed; with the approval, if it needs one."""
+
+NOT_ENDED: Ended = ""
+
+log = structlog.get_logger(__name__)
+
+MOST_REPETITIONS = 3
+"""So many equal calls in a row end a run; the last one is not executed."""
+
+
+class Loop:
+    """One run, or a part of one, within one interaction."""
+
+    def __init__(
+        self,
+        agent: "SimpleReActAgent",
+        run: Run,
+        call: ActiveInteraction,
+        on_step: Callable[[Step], None] | None,
+    ) -> None:
+        self._agent, self._run, self._call, self._on_step = agent, run, call, on_step
+        self._ledger, self._toolbox = agent.gateway.ledger, agent.toolbox
+        self._parameters = ModelRequestParameters(function_tools=agent.toolbox.definitions)
+        self._budget = call.budget = agent.limits.budget(run, call.budget)
+        self._requests, self._cost = run.requests, run.cost
+        self._unsaved: list[Step] = []
+        call.row.request = scrub(run.question)
+        run.interaction_ids.append(call.row.id)
+
+    async def run(self) -> Ended:
+        """Go on until there is an answer, a limit is reached or a person has to approve a call; return which.
+
+        Raises:
+            LLMError: The gateway refuses a call, or no model answers.
+        """
+        try:
+            return await self._until_it_ends()
+        except errors.DeadlineExceededError:
+            return "seconds"
+        except errors.CallLimitError:
+            if self._budget.calls < self._budget.calls_cap:
+                raise  # a cap of the configuration
+            return "max_steps"
+        except errors.BudgetExceededError as error:
+            if error.scope != SCOPE:
+                raise
+            return "dollars"
+        finally:
+            self._count_spending()
+            await shielded(self._save_steps())
+
+    async def _until_it_ends(self) -> Ended:
+        run = self._run
+        if not run.messages:
+            self._begin()
+        while True:
+            if run.response:
+                if ended := await self._answer_calls(run.response):
+                    return ended
+                returns = [run.returns[position] for position in sorted(run.returns)]
+                run.messages.append(messages.ModelRequest(parts=returns))
+                run.returns = {}
+            response = await self._ask()
+            run.messages.append(response)
+            if not response.tool_calls:
+                run.answer = response.text or ""
+                step = self._step()
+                self._describe(step, response)
+                self._emit(step, run.answer, "answer")
+                return "answer"
+
+    def _begin(self) -> None:
+        instructions, question = self._agent.instructions, self._run.question
+        system = [messages.SystemPromptPart(instructions)] if instructions else []
+        self._run.messages.append(messages.ModelRequest(parts=[*system, messages.UserPromptPart(question)]))
+        tools = [[tool.name, tool.description, tool.parameters_json_schema] for tool in self._toolbox.definitions]
+        step = self._step()
+        step.thought, step.arguments = scrub(instructions), scrub(to_json(tools).decode())
+        self._emit(step, question, "question")
+
+    # ---- The model ----
+
+    async def _ask(self) -> ModelResponse:
+        """Return the model's response, with what it took in its metadata."""
+        self._call.remaining()
+        started, spent = time.perf_counter(), self._budget.spent
+        try:
+            response = await self._agent.model.request(self._run.messages, None, self._parameters)
+        finally:
+            self._count_spending()
+        text = response.text or ""
+        if response.finish_reason in ("length", "content_filter"):
+            raise errors.TruncatedOutputError(text, f"it was cut off: {response.finish_reason}")
+        if not response.tool_calls and not text.strip():
+            raise errors.InvalidOutputError("it is empty", text)
+        took = {"ms": round((time.perf_counter() - started) * 1000, 3), "cost": self._budget.spent - spent}
+        response.metadata = {**(response.metadata or {}), **took}
+        return response
+
+    def _count_spending(self) -> None:
+        self._run.requests = self._requests + self._budget.calls
+        self._run.cost = self._cost + self._budget.spent
+
+    # ---- Tools ----
+
+    async def _answer_calls(self, response: ModelResponse) -> Ended:
+        """Execute the tool calls of a response, all at the same time; return why the run ends, if it does."""
+        run, ended, allowed = self._run, NOT_ENDED, list[Allowed]()
+        seconds = min(self._agent.limits.tool_seconds, self._call.remaining())
+        # After an interruption, some calls have been answered.
+        calls = [each for each in enumerate(response.tool_calls, start=1) if each[0] not in run.returns]
+        steps = [self._step(position, call) for position, call in calls]
+        for first in steps[:1]:
+            self._describe(first, response)
+        for step, (_, call) in zip(steps, calls, strict=True):
+            ended = ended or self._limit_reached(step, len(allowed))
+            decision = Observation("", "skipped") if ended else await self._allow(step, call)
+            if isinstance(decision, Observation):
+                self._answer(step, call, decision)
+            else:
+                allowed.append(decision)
+        tasks = [asyncio.create_task(self._execute(execution, seconds)) for execution in allowed]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        await self._save_steps()
+        return ended or ("approval" if run.waiting else "")
+
+    def _limit_reached(self, step: Step, allowed: int) -> Ended:
+        if self._run.repetitions(step.position) >= MOST_REPETITIONS:
+            return "repeated"
+        return "max_tool_calls" if self._run.tool_calls + allowed >= self._agent.limits.max_tool_calls else ""
+
+    async def _allow(self, step: Step, call: ToolCallPart) -> Allowed | Observation:
+        """Return the call if it may be executed, else what is observed instead. Some calls wait for a person."""
+        run, arguments, approval = self._run, self._toolbox.validate(call), None
+        if isinstance(arguments, Observation):
+            return arguments
+        if self._toolbox.needs_approval(call):
+            approval = await find_answer(self._ledger, run, step.position, call)
+            if approval is None:
+                run.waiting.append(await ask_person(self._ledger, run, step.position, call, self._agent.name))
+                return Observation(f"escalation {run.waiting[-1]}", "waiting")
+            if not is_approved(approval):
+                return Observation(f"a person refused this call: {approval.answer}", "denied")
+        return step, call, arguments, approval
+
+    async def _execute(self, allowed: Allowed, seconds: float) -> None:
+        step, call, arguments, approval = allowed
+        try:
+            started_before = approval and not await self._ledger.use_approval(approval.id)
+            failure = "it was started before, and its result was lost" if started_before else ""
+        except errors.LedgerError as error:
+            failure = str(error)
+        if failure:
+            observation = self._toolbox.failure(failure)
+        else:
+            self._run.tool_calls += 1
+            started = time.perf_counter()
+            observation = await self._toolbox.execute(call, arguments, seconds)
+            step.tool_ms = round((time.perf_counter() - started) * 1000, 3)
+        self._answer(step, call, observation)
+
+    # ---- Steps ----
+
+    def _answer(self, step: Step, call: ToolCallPart, observation: Observation) -> None:
+        text, outcome = observation
+        if outcome in ("ok", "failed", "denied"):
+            returned = messages.ToolReturnPart(call.tool_name, text, call.tool_call_id)
+            returned.outcome = "success" if outcome == "ok" else outcome
+            self._run.returns[step.position] = returned
+        self._emit(step, text, outcome)
+
+    def _step(self, position: int = 0, call: ToolCallPart | None = None) -> Step:
+        step = Step(new_id(), self._run.id, self._call.row.id, now(), self._run.responses, position)
+        if call:
+            step.tool, step.arguments = call.tool_name, scrub(call.args_as_json_str())
+        return step
+
+    def _describe(self, step: Step, response: ModelResponse) -> None:
+        """Write thought, tokens and cost of a response into its first step, unless that was before an interruption."""
+        if all(each.request != step.request for each in self._run.steps):
+            step.thought = scrub(response.text or response.thinking or "") if step.tool else ""
+            step.input_tokens, step.output_tokens = response.usage.input_tokens, response.usage.output_tokens
+            took = response.metadata or {}
+            step.cost, step.model_ms = took.get("cost", 0), took.get("ms", 0)
+
+    def _emit(self, step: Step, observation: str, outcome: str) -> None:
+        step.observation, step.outcome = scrub(observation), outcome
+        self._run.steps.append(step)
+        self._unsaved.append(step)
+        if self._on_step:
+            self._on_step(step)
+
+    async def _save_steps(self) -> None:
+        steps, self._unsaved = self._unsaved, []
+        try:
+            if steps:
+                await self._ledger.add_steps(steps)
+        except errors.LedgerError as error:
+            log.error("llm steps not recorded", error=str(error), interaction=self._call.row.id)  # noqa: TRY400

@@ -1,0 +1,128 @@
+"""Tools: plain typed functions. Whatever goes wrong in one becomes an observation."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from functools import partial, wraps
+from threading import Thread
+from traceback import format_exception_only
+from typing import Any, Literal, NamedTuple, cast
+
+from pydantic import ValidationError
+from pydantic_ai import Tool
+from pydantic_ai.messages import ToolCallPart
+from pydantic_ai.tools import ToolDefinition
+from pydantic_core import to_json
+
+from ai_base.llm.ledger.records import storable
+from ai_base.text.scrub import scrub
+
+type Function = Callable[..., Any] | Tool[Any]
+type Arguments = dict[str, Any]
+
+
+class Observation(NamedTuple):
+    """What the model is told about a call."""
+
+    text: str
+    outcome: Literal["ok", "failed", "denied", "waiting", "skipped"] = "failed"
+
+
+class Toolbox:
+    """The tools of an agent, by name. Name, schema and description come from signature, hints and docstring."""
+
+    def __init__(self, tools: Sequence[Function], needs_approval: Sequence[Function], characters: int) -> None:
+        self._characters = characters
+        self._tools: dict[str, Tool[Any]] = {}
+        self._unapproved: set[str] = set()
+        for function in [*tools, *needs_approval]:
+            tool: Tool[Any] = function if isinstance(function, Tool) else Tool(_asynchronous(function))
+            if tool.name in self._tools:
+                raise ValueError(f"two tools are called {tool.name!r}")
+            if tool.takes_ctx:
+                raise ValueError(f"tool {tool.name!r} takes a RunContext; there is none: a tool is a plain function")
+            self._tools[tool.name] = tool
+            if function in needs_approval:
+                self._unapproved.add(tool.name)
+
+    @property
+    def definitions(self) -> list[ToolDefinition]:
+        """What the model is told about the tools."""
+        return [tool.tool_def for tool in self._tools.values()]
+
+    def needs_approval(self, call: ToolCallPart) -> bool:
+        """Whether a person has to approve the call."""
+        return call.tool_name in self._unapproved
+
+    def validate(self, call: ToolCallPart) -> Arguments | Observation:
+        """Return the arguments of a call; or a failure, if there is no such tool or they do not fit it."""
+        if (tool := self._tools.get(call.tool_name)) is None:
+            return self.failure(f"there is no tool {call.tool_name!r}; there are: {', '.join(self._tools) or 'none'}")
+        given = call.args if isinstance(call.args, str) else to_json(call.args or {}).decode()
+        try:
+            return cast("Arguments", tool.function_schema.validator.validate_json(given or "{}"))
+        except ValidationError as error:
+            mistakes = error.errors(include_input=False, include_url=False, include_context=False)
+        return self.failure(
+            "; ".join(f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}" for each in mistakes)
+        )
+
+    async def execute(self, call: ToolCallPart, arguments: Arguments, seconds: float) -> Observation:
+        """Execute a call. It is given up after so many seconds; a thread cannot be stopped, it ends by itself."""
+        task = asyncio.create_task(self._result(self._tools[call.tool_name], arguments))
+        try:
+            done, _ = await asyncio.wait([task], timeout=seconds)
+        finally:
+            task.cancel()
+        return task.result() if done else self.failure(f"no result within {seconds:g} s")
+
+    async def _result(self, tool: Tool[Any], arguments: Arguments) -> Observation:
+        try:
+            result = await tool.function_schema.call(arguments, None)  # type: ignore[arg-type]  # takes no context
+            text = result if isinstance(result, str) else to_json(result).decode()
+            return Observation(self._cut(str(storable(text))), "ok")
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - the model is told
+            return self.failure("".join(format_exception_only(error)).strip())
+
+    def failure(self, reason: str) -> Observation:
+        """Return a failure, scrubbed: the text of an exception may hold anything."""
+        return Observation(self._cut(scrub(str(storable(f"error: {reason[: 2 * self._characters]}")))))
+
+    def _cut(self, text: str) -> str:
+        excess = len(text) - self._characters
+        return text if excess <= 0 else f"{text[: self._characters]}\n[... cut: {excess} more characters]"
+
+
+def _asynchronous(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that runs a synchronous one in a thread, which keeps neither the loop nor the process alive."""
+    if inspect.iscoroutinefunction(function):
+        return function
+
+    @wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the function has them
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+        work = partial(copy_context().run, function, *args, **kwargs)
+        Thread(target=_work, args=(work, loop, done), name=f"tool {call.__name__}", daemon=True).start()
+        result, error = await done
+        if error is not None:
+            raise error
+        return await result if inspect.isawaitable(result) else result
+
+    return call
+
+
+def _work(work: Callable[[], Any], loop: asyncio.AbstractEventLoop, done: asyncio.Future[Any]) -> None:
+    result, error = None, None
+    try:
+        result = work()
+    except BaseException as raised:  # noqa: BLE001 - raised again where the result is awaited
+        error = raised
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(_resolve, done, (result, error))
+
+
+def _resolve(done: asyncio.Future[Any], outcome: tuple[Any, BaseException | None]) -> None:
+    if not done.done():  # nobody waits any more
+        done.set_result(outcome)
