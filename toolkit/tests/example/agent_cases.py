@@ -1,11 +1,19 @@
 """What the tests of agents share: calls that a model makes, and a provider that makes them over HTTP."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ToolCallPart
 
+from ai_base.agent.tools import Observation, Toolbox
 from ai_base.testing.loopback import Reply
+
+LONG = 2000
+"""Characters of an observation, in the tests of tools."""
+
+KEY = "sk-proj-" + "abcDEF0123456789" * 3
+"""Has the form of a provider's key."""
 
 
 def call(tool: str, thought: str = "", **arguments: Any) -> ModelResponse:
@@ -50,3 +58,21 @@ def search(query: str) -> list[str]:
 def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b
+
+
+def returns(value: Any) -> Callable[[], Any]:
+    def returned() -> Any:
+        """Return it."""
+        return value
+
+    return returned
+
+
+async def observed(
+    function: Callable[..., Any], arguments: str | dict[str, Any] = "", seconds: float = 60
+) -> Observation:
+    """Execute a call of a function."""
+    toolbox = Toolbox([function], [], LONG)
+    call = ToolCallPart(toolbox.definitions[0].name, arguments)
+    valid = toolbox.validate(call)
+    return valid if isinstance(valid, Observation) else await toolbox.execute(call, valid, seconds)

@@ -108,7 +108,7 @@ async def test_two_resumptions_at_once_run_the_tool_once(open_gateway: Any) -> N
 
     assert shop.refunded == [5]
     assert sorted(str(last_returns(each)[-1]) for each in runs) == [
-        "('error: it was started before, and its result was lost', 'failed')",
+        "('it was started before, and its result was lost', 'failed')",
         "('refunded 5', 'success')",
     ]
 

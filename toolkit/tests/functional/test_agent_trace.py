@@ -3,14 +3,13 @@
 from typing import Any
 
 import pytest
-from agent_cases import call, search
+from agent_cases import KEY, call, search
 
 from ai_base.agent import SimpleReActAgent
 from ai_base.llm.errors import LedgerError
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.testing.doubles import ScriptedModel
 
-KEY = "sk-proj-" + "abcDEF0123456789" * 3
 MAIL = "ada@example.com"
 
 

@@ -5,6 +5,7 @@ import hashlib
 from pydantic_ai.messages import ToolCallPart
 
 from ai_base.agent.run import Run, call_key
+from ai_base.agent.tools import arguments_of
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Escalation, new_id, now
 from ai_base.text.scrub import scrub
@@ -20,7 +21,7 @@ async def find_answer(ledger: Ledger, run: Run, position: int, call: ToolCallPar
 
 async def ask_person(ledger: Ledger, run: Run, position: int, call: ToolCallPart, name: str) -> str:
     """Queue the call for a person, unless it is queued; return the id of the escalation."""
-    request = scrub(f"{call.tool_name}({call.args_as_json_str()})")
+    request = scrub(f"{call.tool_name}({arguments_of(call)})")
     key, interaction = _key(run, position, call), run.interaction_ids[-1]
     return await ledger.escalate(Escalation(new_id(), interaction, now(), key, REASON, scrub(name), request))
 

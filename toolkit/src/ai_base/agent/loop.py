@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from ai_base.agent.approval import ask_person, find_answer, is_approved
 from ai_base.agent.limits import SCOPE
 from ai_base.agent.run import Ended, Run
-from ai_base.agent.tools import Arguments, Observation
+from ai_base.agent.tools import Arguments, Observation, arguments_of
 from ai_base.llm import errors
 from ai_base.llm.cancellation import shielded
 from ai_base.llm.interaction import ActiveInteraction
@@ -203,7 +203,7 @@ class Loop:
     def _step(self, position: int = 0, call: ToolCallPart | None = None) -> Step:
         step = Step(new_id(), self._run.id, self._call.row.id, now(), self._run.responses, position)
         if call:
-            step.tool, step.arguments = call.tool_name, scrub(call.args_as_json_str())
+            step.tool, step.arguments = call.tool_name, scrub(arguments_of(call))
         return step
 
     def _describe(self, step: Step, response: ModelResponse) -> None:

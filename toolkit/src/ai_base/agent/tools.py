@@ -15,6 +15,7 @@ from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import ToolDefinition
 from pydantic_core import to_json
 
+from ai_base.llm.gateway.question import CUT
 from ai_base.llm.ledger.records import storable
 from ai_base.text.scrub import scrub
 
@@ -59,9 +60,8 @@ class Toolbox:
         """Return the arguments of a call; or a failure, if there is no such tool or they do not fit it."""
         if (tool := self._tools.get(call.tool_name)) is None:
             return self.failure(f"there is no tool {call.tool_name!r}; there are: {', '.join(self._tools) or 'none'}")
-        given = call.args if isinstance(call.args, str) else to_json(call.args or {}).decode()
         try:
-            return cast("Arguments", tool.function_schema.validator.validate_json(given or "{}"))
+            return cast("Arguments", tool.function_schema.validator.validate_json(arguments_of(call) or "{}"))
         except ValidationError as error:
             mistakes = error.errors(include_input=False, include_url=False, include_context=False)
         return self.failure(
@@ -87,11 +87,15 @@ class Toolbox:
 
     def failure(self, reason: str) -> Observation:
         """Return a failure, scrubbed: the text of an exception may hold anything."""
-        return Observation(self._cut(scrub(str(storable(f"error: {reason[: 2 * self._characters]}")))))
+        return Observation(self._cut(scrub(str(storable(reason[: 2 * self._characters])))))
 
     def _cut(self, text: str) -> str:
-        excess = len(text) - self._characters
-        return text if excess <= 0 else f"{text[: self._characters]}\n[... cut: {excess} more characters]"
+        return text if len(text) <= self._characters else text[: self._characters - len(CUT)] + CUT
+
+
+def arguments_of(call: ToolCallPart) -> str:
+    """Return the arguments as the model wrote them: JSON, if it did well."""
+    return call.args if isinstance(call.args, str) else to_json(call.args or {}).decode()
 
 
 def _asynchronous(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -14,6 +16,8 @@ from ai_base.llm.errors import LLMError
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Attempt, Interaction, Step
 from ai_base.llm.money import dollars
+from ai_base.llm.settings import LLMSettings
+from ai_base.settings import find_root, load_settings
 
 type Status = Literal["ok", "failed", "refused", "lost"]
 type Source = Literal["model", "cache", "fallback", "human"]
@@ -64,8 +68,13 @@ def interactions(  # noqa: PLR0913, PLR0917 - the filters
 
 def replay(
     interaction_id: Annotated[str, typer.Argument(metavar="ID", help="The start of its id is enough.")],
+    as_test: Annotated[bool, typer.Option(help="Ask nothing; write a test that replays it without a model.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the test goes.")] = Path("tests/functional"),
 ) -> None:
     """Ask again what an interaction asked, with today's configuration, and show both answers."""
+    if as_test:
+        _write_test(interaction_id, folder)
+        return
 
     async def run() -> tuple[Interaction, Interaction]:
         from ai_base.llm.gateway.gateway import Gateway  # noqa: PLC0415 - the client library takes a second to import
@@ -78,6 +87,18 @@ def replay(
     recorded, repeated = asyncio.run(run())
     for label, row in (("then", recorded), ("now ", repeated)):
         echo(f"{label} ({one_line(row.model) or row.source}, {money(dollars(row.cost))}): {one_line(row.response)}")
+
+
+def _write_test(interaction_id: str, folder: Path) -> None:
+    # Imported here: templates and validation take time to import, and the other commands need neither.
+    from ai_base.llm.commands.recording import record, write_test  # noqa: PLC0415
+    from ai_base.llm.configuration.prompts import Prompts  # noqa: PLC0415
+
+    if find_spec("ai_base.testing.replay") is None:  # this module stands below it, and may not import it
+        raise LLMError("this project has no ai_base.testing.replay, which such a test needs")
+    prompts = Prompts(load_settings(LLMSettings).prompts_folder)
+    identity, recording = with_ledger(lambda ledger: record(ledger, interaction_id, prompts))
+    echo(f"wrote {write_test(identity, recording, find_root() / folder)}")
 
 
 def short_ids(ids: Sequence[str]) -> list[str]:
