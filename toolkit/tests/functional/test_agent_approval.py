@@ -78,12 +78,12 @@ async def test_any_other_answer_than_yes_refuses_the_call_and_the_model_is_told(
 
 
 async def test_invalid_arguments_and_reached_limits_bother_nobody(open_gateway: Any) -> None:
-    shop = Shop()
-    async with open_gateway(main=ScriptedModel(call("refund", amount="all"), call("refund", amount=5))) as gateway:
+    shop, script = Shop(), ScriptedModel(call("refund", amount="all"), call("refund", amount=5))
+    async with open_gateway(main=script) as gateway:
         run = await shop.agent(gateway, limits=Limits(max_tool_calls=0)).run("Refund!")
+        escalations = await gateway.ledger.escalations(open_only=False)
 
-        assert run.ended == "max_tool_calls"
-        assert await gateway.ledger.escalations(open_only=False) == []
+    assert (run.ended, len(script.requests), escalations) == ("max_tool_calls", 2, [])
 
 
 async def test_an_approval_is_for_its_arguments_only(open_gateway: Any) -> None:

@@ -85,7 +85,7 @@ async def test_max_tool_calls_counts_each_parallel_execution(
 
 
 async def test_a_call_that_executes_nothing_does_not_count(open_gateway: Any) -> None:
-    script = ScriptedModel(call("nothing"), call("add", a="x", b=1), call("add", a=1, b=1), "done")
+    script = ScriptedModel(call("nothing"), call("add", a="x", b=1), call("add", a=1, b=1), call("nothing"), "done")
     async with open_gateway(main=script) as gateway:
         run = await SimpleReActAgent(gateway, [add], limits=Limits(max_tool_calls=1)).run("?")
 
@@ -164,7 +164,8 @@ async def test_agents_inside_an_interaction_have_limits_of_their_own_and_share_i
         runs = [await agent.run("?"), await agent.run("?")]
 
     assert [(run.ended, run.requests) for run in runs] == [("max_steps", 3), ("refused", 2)]
-    assert (provider.count, outer.budget.calls) == (5, 5)
+    assert (provider.count, outer.budget.calls, outer.budget.held) == (5, 5, 0)
+    assert outer.budget.spent == sum(run.cost for run in runs) > 0
 
 
 @pytest.mark.parametrize("parallel", [False, True])

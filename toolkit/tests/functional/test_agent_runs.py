@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from agent_cases import add, call, calls, search
 from gateway_cases import answered
+from pydantic_ai.messages import ToolReturnPart
 
 from ai_base.agent import Run, SimpleReActAgent, Step
 from ai_base.llm.errors import AllCandidatesFailedError
@@ -70,10 +71,9 @@ async def test_parallel_calls_run_at_the_same_time_and_are_told_in_order(open_ga
     async with open_gateway(main=script) as gateway:
         run = await SimpleReActAgent(gateway, [first, second]).run("?")
 
-    assert [part.content for part in script.requests[1].messages[-1].parts if part.part_kind == "tool-return"] == [
-        "1",
-        "2",
-    ]
+    for messages in (run.messages, script.requests[1].messages):
+        returned = [part.content for part in messages[2].parts if isinstance(part, ToolReturnPart)]
+        assert returned == ["1", "2"]
     assert [step.tool for step in run.steps if step.tool] == ["second", "first"]  # as they ended
 
 

@@ -109,7 +109,6 @@ class Loop:
 
     async def _ask(self) -> ModelResponse:
         """Return the model's response, with what it took in its metadata."""
-        self._call.remaining()
         started, spent = time.perf_counter(), self._budget.spent
         try:
             response = await self._agent.model.request(self._run.messages, None, self._parameters)
@@ -140,8 +139,10 @@ class Loop:
         for first in steps[:1]:
             self._describe(first, response)
         for step, (_, call) in zip(steps, calls, strict=True):
-            ended = ended or self._limit_reached(step, len(allowed))
-            decision = Observation("", "skipped") if ended else await self._allow(step, call)
+            arguments = self._toolbox.validate(call)
+            executes = isinstance(arguments, dict)
+            ended = ended or self._limit_reached(step, len(allowed), executes=executes)
+            decision = Observation("", "skipped") if ended else await self._allow(step, call, arguments)
             if isinstance(decision, Observation):
                 self._answer(step, call, decision)
             else:
@@ -155,14 +156,15 @@ class Loop:
         await self._save_steps()
         return ended or ("approval" if run.waiting else "")
 
-    def _limit_reached(self, step: Step, allowed: int) -> Ended:
+    def _limit_reached(self, step: Step, allowed: int, *, executes: bool) -> Ended:
         if self._run.repetitions(step.position) >= MOST_REPETITIONS:
             return "repeated"
-        return "max_tool_calls" if self._run.tool_calls + allowed >= self._agent.limits.max_tool_calls else ""
+        used_up = self._run.tool_calls + allowed >= self._agent.limits.max_tool_calls
+        return "max_tool_calls" if executes and used_up else ""
 
-    async def _allow(self, step: Step, call: ToolCallPart) -> Allowed | Observation:
+    async def _allow(self, step: Step, call: ToolCallPart, arguments: Arguments | Observation) -> Allowed | Observation:
         """Return the call if it may be executed, else what is observed instead. Some calls wait for a person."""
-        run, arguments, approval = self._run, self._toolbox.validate(call), None
+        run, approval = self._run, None
         if isinstance(arguments, Observation):
             return arguments
         if self._toolbox.needs_approval(call):
