@@ -116,12 +116,18 @@ def test_an_index_of_another_model_is_told(project: Path) -> None:
     assert "was built with hashing@own, not with text-embedding-3-small@own" in err
 
 
-def test_an_answer_that_no_model_gave_is_not_invented(project: Path) -> None:
-    (project / "documents" / "a.md").write_text("Text.")
+def test_without_a_key_the_best_passage_is_shown_and_labelled(project: Path) -> None:
+    (project / "documents" / "a.md").write_text("# A\n\nThe text.")
+    (project / "documents" / "b.md").write_text("Other words.")
     run(project, "index")
     code, out, _ = run(project, "ask", "What is the text?")
-    assert code != 0
-    assert "Text." not in out
+    assert (code, out) == (0, "[offline, no model was asked] The best passage:\n  “The text.”\n    a.md > A\n")
+
+
+def test_other_commands_do_not_wait_for_the_libraries_of_documents(project: Path) -> None:
+    script = "import sys, ai_base.documents.commands; print({'numpy', 'obstore', 'pydantic_ai'} & {*sys.modules})"
+    out = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True, check=True).stdout
+    assert out == "set()\n"
 
 
 def test_ctrl_c_loses_nothing(project: Path) -> None:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field
 from ai_base.documents.embeddings import Embeddings
 from ai_base.documents.errors import UnsupportedAnswerError
 from ai_base.documents.index import Index, Passage
+from ai_base.llm.candidates.offline import MARK
+from ai_base.llm.configuration.prices import OFFLINE
 from ai_base.llm.gateway.gateway import Gateway
 from ai_base.llm.money import dollars
 from ai_base.text.clean import clean
@@ -89,11 +91,15 @@ async def ask_documents(  # noqa: PLR0913
         rejected: list[str] = []
         for _ in range(2):
             variables = {"question": question, "passages": shown, "rejected": rejected}
-            output = (await gateway.ask(PROMPT, variables, output_type=CitedAnswer, chain=chain)).output
+            answer = await gateway.ask(PROMPT, variables, output_type=CitedAnswer, chain=chain)
+            output, cost = answer.output, dollars(call.budget.spent)
+            if answer.model == OFFLINE:  # it understands nothing: the best passage stands for an answer
+                label, citation = f"{MARK} The best passage:", (chosen[0], chosen[0].chunk.text)
+                return DocumentAnswer(found=True, left_out=left_out, cost=cost, answer=label, citations=[citation])
             rejected = _unsupported(output, chosen)
             if not rejected:
                 citations = [(chosen[each.passage - 1], each.quote) for each in output.citations]
-                return DocumentAnswer(output.found, left_out, dollars(call.budget.spent), output.answer, citations)
+                return DocumentAnswer(output.found, left_out, cost, output.answer, citations)
         raise UnsupportedAnswerError(question, rejected)
 
 

@@ -1,0 +1,61 @@
+"""The project's documents, as its settings have them: searched, asked and indexed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+
+from ai_base.documents.ask import DocumentAnswer, ask_documents
+from ai_base.documents.build import Builder
+from ai_base.documents.cache import EmbeddingCache
+from ai_base.documents.embeddings import Embeddings
+from ai_base.documents.index import Passage
+from ai_base.documents.repository import DocumentRepository
+from ai_base.documents.settings import DocumentsSettings
+from ai_base.documents.sqlite_index import SQLiteIndex
+from ai_base.documents.worker import ParsingWorker
+from ai_base.llm.gateway.gateway import Gateway
+from ai_base.settings import load_settings
+
+
+@dataclass
+class Documents:
+    """A repository of documents, their index, and the gateway that is asked about them."""
+
+    settings: DocumentsSettings
+    gateway: Gateway
+    repository: DocumentRepository
+    index: SQLiteIndex
+    embeddings: Embeddings
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, gateway: Gateway) -> AsyncIterator["Documents"]:
+        """Open the index. Where everything is comes from `DocumentsSettings`.
+
+        Raises:
+            ConfigError: `config/llm.toml` names no embedding model.
+            IndexMismatchError: The index holds embeddings of another model.
+            IndexStorageError: The index cannot be opened.
+        """
+        settings = load_settings(DocumentsSettings)
+        with closing(EmbeddingCache(settings.index_file.with_name("embeddings.db"))) as cache:
+            embeddings = Embeddings(gateway, cache, dimensions=settings.documents_dimensions)
+            recipe = f"1, {settings.documents_chunk_tokens} tokens"
+            repository = DocumentRepository(settings.location, max_bytes=settings.documents_max_bytes)
+            with closing(SQLiteIndex(settings.index_file, embeddings.space, recipe)) as index:
+                yield cls(settings, gateway, repository, index, embeddings)
+
+    def builder(self, worker: ParsingWorker) -> Builder:
+        """Return a builder that brings the index up to date."""
+        tokens, glob = self.settings.documents_chunk_tokens, self.settings.documents_glob
+        return Builder(self.repository, self.index, self.embeddings.embed_documents, worker, tokens, glob)
+
+    async def search(self, question: str, limit: int = 5) -> list[Passage]:
+        """Return the passages that fit a question best. Raises as `Embeddings.embed`."""
+        vector, weight = await self.embeddings.embed_question(question), self.embeddings.weight
+        return await asyncio.to_thread(self.index.search, question, vector, limit, weight)
+
+    async def ask(self, question: str) -> DocumentAnswer:
+        """Answer a question with citations. Raises as `ask_documents`."""
+        return await ask_documents(self.gateway, self.index, self.embeddings, question)
