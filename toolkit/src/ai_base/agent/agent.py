@@ -9,8 +9,10 @@ from ai_base.agent.limits import Limits
 from ai_base.agent.loop import Loop
 from ai_base.agent.run import Run
 from ai_base.agent.tools import Function, Toolbox
+from ai_base.llm.configuration.prompts import Prompt
 from ai_base.llm.errors import LLMError, RefusedError
 from ai_base.llm.gateway.gateway import Gateway
+from ai_base.llm.gateway.question import model_settings
 from ai_base.llm.interaction import Attribution
 from ai_base.llm.ledger.records import Step, storable
 from ai_base.text.scrub import scrub
@@ -25,10 +27,10 @@ class SimpleReActAgent:
         tools: Sequence[Function] = (),
         *,
         needs_approval: Sequence[Function] = (),
-        instructions: str = "",
+        instructions: str | Prompt = "",
         limits: Limits = Limits(),  # noqa: B008 - frozen
-        chain: str = "default",
-        name: str = "agent",
+        chain: str = "",
+        name: str = "",
     ) -> None:
         """Describe the agent.
 
@@ -36,17 +38,25 @@ class SimpleReActAgent:
             gateway: Asks the models.
             tools: Typed functions, sync or async. The model sees their names, hints and docstrings.
             needs_approval: Further tools, each call of which a person has to approve.
-            instructions: The system prompt.
+            instructions: The system prompt: a text, or a prompt file without variables, such as
+                `gateway.prompts["assistant"]`, whose settings hold for each request.
             limits: What one run may do.
-            chain: The chain to ask.
-            name: Stands in the ledger where a question has its prompt's name.
+            chain: The chain to ask; by default the prompt file's, or `default`.
+            name: Stands in the ledger where a question has its prompt's name; by default the prompt file's, or `agent`.
 
         Raises:
             ValueError: Two tools have the same name, or one takes a `RunContext`.
             ConfigError: There is no such chain.
+            PromptVariableError: The prompt file has variables.
         """
-        self.gateway, self.instructions, self.limits, self.name = gateway, instructions, limits, name
-        self.model, self.toolbox = gateway.model(chain), Toolbox(tools, needs_approval, limits.observation_characters)
+        self.gateway, self.limits = gateway, limits
+        self.toolbox = Toolbox(tools, needs_approval, limits.observation_characters)
+        prompt = instructions if isinstance(instructions, Prompt) else None
+        self.instructions = f"{prompt.settings.system}\n\n{prompt.render({})}".strip() if prompt else str(instructions)
+        self.settings = model_settings(prompt) if prompt else None
+        self.prompt_version = prompt.version if prompt else ""
+        self.name = name or (prompt.name if prompt else "agent")
+        self.model = gateway.model(chain or (prompt.settings.chain if prompt else "default"))
 
     async def run(
         self,

@@ -73,6 +73,7 @@ class Loop:
                 raise
             return "dollars"
         finally:
+            self._call.row.prompt_version = self._agent.prompt_version
             self._count_spending()
             await shielded(self._save_steps())
 
@@ -111,7 +112,7 @@ class Loop:
         """Return the model's response, with what it took in its metadata."""
         started, spent = time.perf_counter(), self._budget.spent
         try:
-            response = await self._agent.model.request(self._run.messages, None, self._parameters)
+            response = await self._agent.model.request(self._run.messages, self._agent.settings, self._parameters)
         finally:
             self._count_spending()
         text = response.text or ""

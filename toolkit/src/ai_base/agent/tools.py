@@ -3,8 +3,9 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextvars import copy_context
-from functools import partial, wraps
+from functools import wraps
 from threading import Thread
 from traceback import format_exception_only
 from typing import Any, Literal, NamedTuple, cast
@@ -105,28 +106,20 @@ def _asynchronous(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the function has them
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Any] = loop.create_future()
-        work = partial(copy_context().run, function, *args, **kwargs)
-        Thread(target=_work, args=(work, loop, done), name=f"tool {call.__name__}", daemon=True).start()
-        result, error = await done
+        done: Future[tuple[Any, BaseException | None]] = Future()
+        done.set_running_or_notify_cancel()  # it cannot be cancelled: its thread goes on
+
+        def work() -> None:
+            try:
+                done.set_result((context.run(function, *args, **kwargs), None))
+            except BaseException as error:  # noqa: BLE001 - raised again where the result is awaited
+                done.set_result((None, error))  # a future takes no StopIteration as its exception
+
+        context = copy_context()
+        Thread(target=work, name=f"tool {function.__name__}", daemon=True).start()
+        result, error = await asyncio.wrap_future(done)
         if error is not None:
             raise error
         return await result if inspect.isawaitable(result) else result
 
     return call
-
-
-def _work(work: Callable[[], Any], loop: asyncio.AbstractEventLoop, done: asyncio.Future[Any]) -> None:
-    result, error = None, None
-    try:
-        result = work()
-    except BaseException as raised:  # noqa: BLE001 - raised again where the result is awaited
-        error = raised
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(_resolve, done, (result, error))
-
-
-def _resolve(done: asyncio.Future[Any], outcome: tuple[Any, BaseException | None]) -> None:
-    if not done.done():  # nobody waits any more
-        done.set_result(outcome)

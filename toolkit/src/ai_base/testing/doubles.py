@@ -193,8 +193,7 @@ class Playback(CompletedStreamedResponse):
     def __init__(self, response: ModelResponse, call: Call, seconds: float = 0, error: Exception | None = None) -> None:
         """Spread the words over so many seconds, and break off with the error where there is one."""
         super().__init__(response, model_request_parameters=call.parameters)
-        self._seconds = seconds
-        self._error = error
+        self._seconds, self._error = seconds, error
 
     async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
         pieces = [
@@ -227,6 +226,11 @@ def respond(content: Content, call: Call, name: str, usage: RequestUsage | None 
         given, made = (max(1, len(text.encode()) // 4) for text in (call.prompt, "".join(map(_text, response.parts))))
         response = replace(response, usage=usage or RequestUsage(input_tokens=given, output_tokens=made))
     return response
+
+
+def tool_call(tool: str, **arguments: Any) -> ModelResponse:  # noqa: ANN401 - as the tool has them
+    """Return a response that calls a tool: a step of a script."""
+    return ModelResponse([ToolCallPart(tool, arguments)], finish_reason="tool_call")
 
 
 def structured(json: str, call: Call, name: str) -> ModelResponse:

@@ -46,7 +46,7 @@ class Gateway:
         candidates: Candidates,
         on_budget_warning: Callable[[CapUsage], None] | None = None,
     ) -> None:
-        self._config, self._prompts, self.ledger, self._candidates = config, prompts, ledger, candidates
+        self._config, self.prompts, self.ledger, self._candidates = config, prompts, ledger, candidates
         self._monitor = CapMonitor(config, ledger, on_budget_warning)
         self._interactions = Interactions(config, ledger, self._monitor)
 
@@ -129,7 +129,7 @@ class Gateway:
         """
         async with self.interaction(prompt, **attribution) as call:
             asked = call.cheaper_chain or chain
-            question = self._question(self._prompts[prompt], variables, output_type, attachments, asked)
+            question = self._question(self.prompts[prompt], variables, output_type, attachments, asked)
             answering = Answering(self._config(), self._candidates, self.ledger, call, question, confidence)
             return await answering.answer(fallback, human=human)
 
@@ -161,7 +161,7 @@ class Gateway:
             file = AnswerFile(Path(resume), output_type, self._config().output)
 
         def key_of(variables: Variables) -> str:
-            return self._key(self._question(self._prompts[prompt], variables, output_type, (), chain))
+            return self._key(self._question(self.prompts[prompt], variables, output_type, (), chain))
 
         async def ask(variables: Variables) -> Answer[T]:
             return await self.ask(prompt, variables, output_type=output_type, **options)
@@ -187,7 +187,7 @@ class Gateway:
         """
         async with self.interaction(prompt, **attribution) as call:
             asked = call.cheaper_chain or chain
-            question = self._question(self._prompts[prompt], variables, output_type, attachments, asked)
+            question = self._question(self.prompts[prompt], variables, output_type, attachments, asked)
             answering = Answering(self._config(), self._candidates, self.ledger, call, question)
             params = parameters(self._candidates.chain(question.chain)[0], output_type)
             model = ChainModel(self._candidates, question.chain, self._interactions.join)
@@ -203,7 +203,7 @@ class Gateway:
         Returns the record and the new answer. Raises as `ask`; LedgerError if there is no such interaction.
         """
         recorded, _ = await self.ledger.interaction(interaction_id)
-        prompt, variables = self._prompts[recorded.prompt].recorded(), {"recorded": recorded.request}
+        prompt, variables = self.prompts[recorded.prompt].recorded(), {"recorded": recorded.request}
         async with self.interaction(recorded.prompt, cost_center=recorded.cost_center, user=recorded.user) as call:
             question = self._question(prompt, variables, type_named(recorded.output_type), (), recorded.chain)
             answering = Answering(self._config(), self._candidates, self.ledger, call, question)

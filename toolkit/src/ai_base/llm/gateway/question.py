@@ -40,8 +40,7 @@ class Question:
     @property
     def settings(self) -> ModelSettings:
         """What the prompt file sets for the call."""
-        wanted = {"temperature": self.prompt.settings.temperature, "max_tokens": self.prompt.settings.max_output_tokens}
-        return cast("ModelSettings", {key: value for key, value in wanted.items() if value is not None})
+        return model_settings(self.prompt)
 
     @property
     def facts(self) -> str:
@@ -54,6 +53,12 @@ class Question:
     def record(self) -> str:
         """What the ledger stores of it: the text, and the kinds of the attachments."""
         return "\n".join([self.text, *(f"[attachment: {each.kind}, {each.media_type}]" for each in self.attachments)])
+
+
+def model_settings(prompt: Prompt) -> ModelSettings:
+    """Return what a prompt file sets for a request."""
+    wanted = {"temperature": prompt.settings.temperature, "max_tokens": prompt.settings.max_output_tokens}
+    return cast("ModelSettings", {key: value for key, value in wanted.items() if value is not None})
 
 
 def render(prompt: Prompt, variables: Mapping[str, object], limits: Input) -> str:
