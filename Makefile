@@ -156,6 +156,11 @@ benchmark: .venv/bin/uv ## Measure what the README claims, side by side
 	@$(RUN) python benchmarks/speed.py
 	@version=$(firstword $(PYTHONS)); $(FIND_PYTHON) || python=$$version; $(TOOLKIT) python benchmarks/llm.py
 
+.PHONY: unplug
+unplug: .venv/bin/uv ## Break each promise of the library in a copy; its test must go red: make unplug [ONLY=text]
+	@version=$(firstword $(PYTHONS)); $(FIND_PYTHON) || python=$$version; \
+		$(TOOLKIT) python scripts/unplug.py $(if $(ONLY),--only "$(ONLY)")
+
 .PHONY: release
 release: .venv/bin/uv ## Release the template: make release VERSION=1.2.3
 	@$(RUN) python scripts/release.py "$(VERSION)"

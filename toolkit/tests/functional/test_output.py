@@ -88,6 +88,7 @@ async def test_an_empty_answer_is_none(open_gateway: Any) -> None:
         (int | Verdict, {"response": SURE}, Verdict(category="bug", confidence=0.9)),
         (Literal["bug", "billing"], '"bug"', "bug"),
         (dict[str, int], {"response": {"a": 1}}, {"a": 1}),
+        (list[int] | str, '"[1, 2]"', "[1, 2]"),
     ],
 )
 async def test_an_output_may_have_any_type_that_pydantic_validates(

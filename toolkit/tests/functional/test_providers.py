@@ -263,16 +263,17 @@ async def test_a_compressed_answer_is_read(open_gateway: Any, provider: Any) -> 
 
 
 async def test_slow_readers_of_streams_hold_no_slots(open_gateway: Any) -> None:
+    """There is one slot and no queue: whatever finds the slot taken is refused at once."""
     model = RuleModel({".*": "one two three"})
-    single = {"main": {"concurrency": 1}}
+    single = {"main": {"concurrency": 1, "queue": 0}}
+    received, meanwhile = [], []
     async with open_gateway(main=model, candidates=single) as gateway, gateway.stream(*ASK) as chunks:
-        reader = aiter(chunks)
-        first = await anext(reader)
-        meanwhile = await gateway.ask("plain", {"question": "Another one?"})
-        rest = [chunk async for chunk in reader]
+        async for chunk in chunks:
+            received.append(chunk)
+            meanwhile.append(await gateway.ask("plain", {"question": f"And after {chunk!r}?"}))
 
-    assert meanwhile.output == "one two three"
-    assert first + "".join(rest) == "one two three"
+    assert received == ["one", " two", " three"]
+    assert [answer.output for answer in meanwhile] == ["one two three"] * 3
 
 
 async def test_half_of_a_surrogate_pair_is_refused_before_it_is_sent(open_gateway: Any) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_cases import ASK, SURE, Verdict, answered
+from gateway_cases import ASK, SURE, Verdict, answered, usage
+from pydantic_ai.messages import ModelResponse, TextPart
 from structlog.testing import capture_logs
 
 from ai_base.llm.cancellation import finish_background_work
@@ -36,7 +37,8 @@ async def test_an_answer_tells_what_it_is(open_gateway: Any) -> None:
 
 
 async def test_every_interaction_and_attempt_is_a_row(open_gateway: Any) -> None:
-    model = FaultyModel(ScriptedModel(answered("Because.")), rate_limited(0))
+    reply = ModelResponse([TextPart("Because.")], usage=usage(100), model_name="scripted-2026-11", finish_reason="stop")
+    model = FaultyModel(ScriptedModel(reply), rate_limited(0))
     async with open_gateway(main=model) as gateway:
         with attributed_to(cost_center="support", user="ada"), correlation("request-1"):
             answer = await gateway.ask(*ASK)
@@ -51,8 +53,9 @@ async def test_every_interaction_and_attempt_is_a_row(open_gateway: Any) -> None
         row.cost_center,
         row.user,
         row.correlation_id,
+        row.model,
     )
-    assert told == ("plain", "Why?", "Because.", "model", "ok", "support", "ada", "request-1")
+    assert told == ("plain", "Why?", "Because.", "model", "ok", "support", "ada", "request-1", "scripted-2026-11")
     assert (row.calls, row.cost, len(row.prompt_version)) == (2, 300_000, 12)
     assert [(a.number, a.status, a.cost, a.cost_basis) for a in attempts] == [
         (1, "failed", 0, "none"),
@@ -60,7 +63,11 @@ async def test_every_interaction_and_attempt_is_a_row(open_gateway: Any) -> None
     ]
     assert "ModelRateLimitError" in attempts[0].error
     assert (attempts[1].input_tokens, attempts[1].output_tokens, attempts[1].candidate) == (100, 100, "main")
-    assert attempts[1].latency_ms > 0
+    assert [(a.model, a.prompt, a.cost_center, a.user) for a in attempts] == [
+        ("scripted", "plain", "support", "ada"),  # as configured, where the provider reports nothing
+        ("scripted-2026-11", "plain", "support", "ada"),
+    ]
+    assert min(row.latency_ms, attempts[1].latency_ms) > 0
 
 
 async def test_a_failed_interaction_is_a_row_too(open_gateway: Any) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from gateway_cases import ASK, answered
 from pydantic import BaseModel
+from pydantic_ai.messages import ModelResponseStreamEvent
 
 from ai_base.llm.errors import (
     BudgetExceededError,
@@ -18,7 +21,7 @@ from ai_base.llm.errors import (
 )
 from ai_base.llm.gateway.gateway import Gateway
 from ai_base.llm.ledger.audit import differences
-from ai_base.testing.doubles import EchoModel, RuleModel, ScriptedModel, Step
+from ai_base.testing.doubles import Call, EchoModel, Playback, RuleModel, ScriptedModel, Step
 from ai_base.testing.faults import (
     FaultyModel,
     server_error,
@@ -85,6 +88,27 @@ async def test_an_abandoned_stream_costs_its_bound(open_gateway: Any) -> None:
 async def test_a_stream_that_drips_ends_at_the_deadline(open_gateway: Any) -> None:
     model = FaultyModel(ScriptedModel(answered("word " * 100)), slow(600))
     async with open_gateway(main=model, backup=model, retry={"deadline": 0.3}) as gateway, asyncio.timeout(60):
+        with pytest.raises(DeadlineExceededError):
+            await drain(gateway)
+
+
+class Stalled(Playback):
+    """Its first word comes, and then nothing."""
+
+    async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
+        yield await anext(super()._get_event_iterator())
+        await asyncio.Event().wait()
+
+
+class Stalling(RuleModel):
+    @asynccontextmanager
+    async def request_stream(self, *request: Any) -> AsyncGenerator[Playback]:
+        yield Stalled(await self.request(*request[:3]), Call(*request[:3]))
+
+
+async def test_a_stream_that_stalls_ends_at_the_deadline(open_gateway: Any) -> None:
+    model = Stalling({".*": "one two"})
+    async with open_gateway(main=model, retry={"deadline": 0.3}) as gateway, asyncio.timeout(60):
         with pytest.raises(DeadlineExceededError):
             await drain(gateway)
 

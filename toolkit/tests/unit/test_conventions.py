@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pydantic_ai.providers
 import pytest
+from unplug import Promise, read_promises
 
 from ai_base.llm import errors
 
@@ -20,29 +21,21 @@ KEY_FORMS = {"secret_patterns.py"}
 COMMON = {"gateway", "together", "meta"}
 
 
-def rows() -> list[tuple[str, list[str], str]]:
-    """The checklist: item, files, and the test's name with its file."""
-    text = (ROOT / "docs" / "checklist.md").read_text(encoding="utf-8")
-    cells = [line.strip("|").split(" | ") for line in text.splitlines() if "::" in line]
-    return [(item.strip(), re.findall(r"`([^`]+)`", file), test.strip().strip("`")) for item, file, test in cells]
+@pytest.mark.parametrize("promise", read_promises(), ids=lambda promise: promise.text)
+def test_every_file_and_test_on_the_checklist_exists(promise: Promise) -> None:
+    file, _, name = promise.test.partition("::")
 
-
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
-def test_every_file_and_test_on_the_checklist_exists(row: tuple[str, list[str], str]) -> None:
-    _, files, test = row
-    file, _, name = test.partition("::")
-
-    assert files
-    assert [each for each in files if not (ROOT / each).is_file()] == []
+    assert promise.files
+    assert [each for each in promise.files if not (ROOT / each).is_file()] == []
     assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_the_checklist_holds_every_invariant_and_story() -> None:
-    items = " ".join(item for item, _, _ in rows())
+    texts = " ".join(promise.text for promise in read_promises())
 
-    assert [number for number in range(1, 12) if f"{number}. " not in items] == []
+    assert [number for number in range(1, 12) if f"{number}. " not in texts] == []
     for word in ("MockLLMWithChain", "$72,000", "47 calls", "$3,000", "30 s", "Invalid JSON", "schema", "30 days"):
-        assert word in items
+        assert word in texts
 
 
 def test_no_provider_is_named_in_the_code() -> None:

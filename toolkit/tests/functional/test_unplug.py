@@ -1,0 +1,70 @@
+"""`scripts/unplug.py` tells a test that goes red from one that does not, and leaves the code as it is."""
+
+from pathlib import Path
+
+import pytest
+import unplug
+
+FILES = {
+    "pyproject.toml": "[tool.pytest.ini_options]\naddopts = ['--import-mode=importlib']\n",
+    "src/promised.py": "def double(number):\n    number = number * 2\n    return number\n",
+    "tests/unit/test_promised.py": (
+        "from promised import double\n\n"
+        "def test_it_doubles():\n    assert double(2) == 4\n\n"
+        "def test_nothing():\n    assert double\n\n"
+        "def test_for_ever():\n    while True:\n        pass\n"
+    ),
+    "docs/checklist.md": (
+        "| It doubles | `src/promised.py` | `tests/unit/test_promised.py::test_it_doubles` |\n"
+        "| It is tested | `src/promised.py` | `tests/unit/test_promised.py::test_nothing` |\n"
+    ),
+    "scripts/mutations/all.toml": (
+        "[['It doubles']]\nold = 'number * 2'\nnew = 'number'\n"
+        "[['It doubles']]\nold = 'def double('\nnew = 'def twice('\n"
+        "[['It doubles']]\nold = 'number * 3'\nnew = 'number'\n"
+        "[['It is tested']]\nold = 'number * 2'\nnew = 'number'\n"
+    ),
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_each_mutation_has_its_verdict(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = unplug.main([], project)
+
+    red, broken, misplaced, green, summary = capsys.readouterr().out.splitlines()
+    assert (code, summary) == (1, "1 of 4 mutations turn the test of their promise red")
+    assert (red.split()[0], red.split("  ")[-1]) == ("red", "assert 2 == 4")
+    assert (broken[:12], misplaced[:14], green[:11]) == ("DOES NOT RUN", "DOES NOT APPLY", "STILL GREEN")
+    assert misplaced.endswith("src/promised.py has 0 times: number * 3")
+    assert {name: (project / name).read_text(encoding="utf-8") for name in FILES} == FILES
+
+
+def test_only_some_are_tried_and_all_red_is_a_success(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mutations = project / "scripts" / "mutations" / "all.toml"
+    mutations.write_text("[['It doubles']]\nold = 'number * 2'\nnew = 'number'\n", encoding="utf-8")
+
+    assert unplug.main(["--only", "test_it_doubles"], project) == 0
+    assert "1 of 1 mutations" in capsys.readouterr().out
+    assert unplug.main(["--only", "triple"], project) == 2
+
+
+def test_a_test_that_is_red_anyway_proves_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test = project / "tests" / "unit" / "test_promised.py"
+    test.write_text(test.read_text(encoding="utf-8").replace("== 4", "== 5"), encoding="utf-8")
+
+    assert unplug.main([], project) == 2
+    assert "the tests are not green without a mutation: assert 4 == 5" in capsys.readouterr().err
+
+
+def test_a_test_that_hangs_is_ended(project: Path) -> None:
+    """However slow the machine is: it hangs for longer."""
+    result = unplug.run_tests(project, ["tests/unit/test_promised.py::test_for_ever"], 0.5)
+
+    assert result.verdict == "red: hangs"
