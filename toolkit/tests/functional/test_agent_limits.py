@@ -1,5 +1,6 @@
 """Each limit means one thing, counted where the requests arrive: at a provider on loopback."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import count
@@ -53,12 +54,17 @@ async def test_retries_and_fallbacks_count_as_steps(open_gateway: Any, config: A
     assert (run.ended, provider.count, run.requests, run.tool_calls) == ("max_steps", 4, 4, 1)
 
 
-async def test_what_a_tool_asks_counts_as_a_step(open_gateway: Any, config: Any, provider: LoopbackProvider) -> None:
+@pytest.mark.parametrize("way", ["request", "ask"])
+async def test_what_a_tool_asks_counts_as_a_step(
+    open_gateway: Any, config: Any, provider: LoopbackProvider, way: str
+) -> None:
     nothing_more = ModelRequestParameters()
     async with open_gateway(**config) as gateway:
 
         async def search(query: str) -> str:
             """Ask the model itself."""
+            if way == "ask":
+                return str(await gateway.ask("plain", {"question": query}))
             return str(await gateway.model().request([ModelRequest.user_text_prompt(query)], None, nothing_more))
 
         run = await SimpleReActAgent(gateway, [search], limits=Limits(max_steps=5)).run("?")
@@ -106,7 +112,8 @@ async def test_a_run_that_could_cost_more_sends_nothing_more(
 
 async def test_the_time_of_a_run_is_over(open_gateway: Any, config: Any, provider: LoopbackProvider) -> None:
     provider.behaviour = Reply(hang=True)
-    run = await run_of(open_gateway, config, seconds=0.2)
+    async with asyncio.timeout(60):
+        run = await run_of(open_gateway, config, seconds=0.2)
 
     assert run.ended == "seconds"
     assert provider.count == 1
