@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from gateway_cases import ASK, answered
+from pydantic import BaseModel, field_validator
 from pydantic_ai import Agent
 from structlog.testing import capture_logs
 
+from ai_base.llm.errors import AwaitingHumanError
 from ai_base.testing.doubles import RuleModel, ScriptedModel
 from ai_base.testing.faults import (
     FaultyModel,
@@ -72,6 +74,30 @@ async def test_an_interactions_error_holds_nothing_personal(open_gateway: Any) -
         [row] = await gateway.ledger.interactions(1)
 
     assert row.error == "ValueError: no such customer: [email]"
+
+
+class Customer(BaseModel):
+    address: str
+
+    @field_validator("address")
+    @classmethod
+    def _refuse(cls, address: str) -> str:
+        raise ValueError(f"no such customer: {address}")
+
+
+async def test_why_an_answer_was_refused_holds_nothing_personal(open_gateway: Any) -> None:
+    model = RuleModel({"(?s).*": {"address": "bob@example.com"}})
+    question = ("plain", {"question": "Who?"})
+    async with open_gateway(main=model, chains={"default": ["main"]}) as gateway:
+        await gateway.ask(*question, output_type=Customer, fallback=lambda: None)
+        [row] = await gateway.ledger.interactions(10)
+        with pytest.raises(AwaitingHumanError):
+            await gateway.ask(*question, output_type=Customer, human=True)
+        [waiting] = await gateway.ledger.escalations()
+
+    for told in (row.error, waiting.reason):
+        assert "no such customer: [email]" in told
+        assert "bob@example.com" not in told
 
 
 async def test_a_streams_record_holds_nothing_personal(open_gateway: Any) -> None:

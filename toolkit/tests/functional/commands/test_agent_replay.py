@@ -85,11 +85,19 @@ def test_a_run_of_an_agent_is_replayed_by_the_test_that_was_written(agent_test: 
     assert "1 passed" in result.stdout
 
 
-def test_what_is_written_holds_no_secrets_personal_data_ids_and_times(agent_test: Path) -> None:
-    text = agent_test.with_suffix(".json").read_text(encoding="utf-8")
+def test_what_is_written_holds_no_secrets_personal_data_ids_and_times(agent_test: Path, run: Run, look: Any) -> None:
+    """Of a run, and of a question whose prompt file has an address in it."""
+    prompt = Path("config/prompts/triage.md")
+    prompt.write_text(
+        prompt.read_text("utf-8").replace('system = "', f'system = "{MAIL} and {KEY}. '), encoding="utf-8"
+    )
+    run("triage", "-", given=BILL)
+    [row] = look(LEDGER, lambda ledger: ledger.interactions(1))
 
-    assert (KEY in text, MAIL in text, "[email]" in text) == (False, False, True)
-    assert re.findall(r"call_\d|tool_call_id|timestamp|run_id|20\d\d-\d\d", text) == []
+    for test in (agent_test, written(run, row.id)):
+        text = test.with_suffix(".json").read_text(encoding="utf-8")
+        assert (KEY in text, MAIL in text, "[email]" in text) == (False, False, True)
+        assert re.findall(r"call_\d|tool_call_id|timestamp|run_id|20\d\d-\d\d", text) == []
 
 
 def test_a_run_with_the_teams_own_tools_is_replayed(agent_test: Path) -> None:
