@@ -33,6 +33,6 @@ class Limits:
                 raise ValueError(f"{name} must not be negative, but is {value}")
 
     def budget(self, run: Run, outer: Budget) -> Budget:
-        """Return what is left of the run's model requests and dollars. It counts on top of the interaction's budget."""
-        left = None if self.dollars is None else nanodollars(self.dollars) - run.cost
-        return Budget(left, self.max_steps - run.requests, outer=outer, scope=SCOPE)
+        """Return the budget of the run, with what it has used so far. It counts on top of the interaction's budget."""
+        cap = None if self.dollars is None else nanodollars(self.dollars)
+        return Budget(cap, self.max_steps, calls=run.requests, spent=run.cost, outer=outer, scope=SCOPE)

@@ -18,16 +18,11 @@ from ai_base.agent.tools import Arguments, Observation, arguments_of
 from ai_base.llm import errors
 from ai_base.llm.cancellation import shielded
 from ai_base.llm.interaction import ActiveInteraction
-from ai_base.llm.ledger.records import Escalation, Step, new_id, now
+from ai_base.llm.ledger.records import Step, new_id, now
 from ai_base.text.scrub import scrub
 
 if TYPE_CHECKING:
     from ai_base.agent.agent import SimpleReActAgent
-
-type Allowed = tuple[Step, ToolCallPart, Arguments, Escalation | None]
-"""A call that may be executed; with the approval, if it needs one."""
-
-NOT_ENDED: Ended = ""
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +44,6 @@ class Loop:
         self._ledger, self._toolbox = agent.gateway.ledger, agent.toolbox
         self._parameters = ModelRequestParameters(function_tools=agent.toolbox.definitions)
         self._budget = call.budget = agent.limits.budget(run, call.budget)
-        self._requests, self._cost = run.requests, run.cost
         self._unsaved: list[Step] = []
         call.row.request = scrub(run.question)
         run.interaction_ids.append(call.row.id)
@@ -125,14 +119,14 @@ class Loop:
         return response
 
     def _count_spending(self) -> None:
-        self._run.requests = self._requests + self._budget.calls
-        self._run.cost = self._cost + self._budget.spent
+        self._run.requests, self._run.cost = self._budget.calls, self._budget.spent
 
     # ---- Tools ----
 
     async def _answer_calls(self, response: ModelResponse) -> Ended:
         """Execute the tool calls of a response, all at the same time; return why the run ends, if it does."""
-        run, ended, allowed = self._run, NOT_ENDED, list[Allowed]()
+        run, allowed = self._run, list[tuple[Step, ToolCallPart, Arguments]]()
+        ended: Ended = ""
         seconds = min(self._agent.limits.tool_seconds, self._call.remaining())
         # After an interruption, some calls have been answered.
         calls = [each for each in enumerate(response.tool_calls, start=1) if each[0] not in run.returns]
@@ -141,19 +135,18 @@ class Loop:
             self._describe(first, response)
         for step, (_, call) in zip(steps, calls, strict=True):
             arguments = self._toolbox.validate(call)
-            executes = isinstance(arguments, dict)
-            ended = ended or self._limit_reached(step, len(allowed), executes=executes)
-            decision = Observation("", "skipped") if ended else await self._allow(step, call, arguments)
-            if isinstance(decision, Observation):
-                self._answer(step, call, decision)
+            ended = ended or self._limit_reached(step, len(allowed), executes=isinstance(arguments, dict))
+            if ended:
+                self._answer(step, call, Observation("", "skipped"))
+            elif isinstance(arguments, Observation):
+                self._answer(step, call, arguments)
+            elif refusal := await self._refusal(step, call):
+                self._answer(step, call, refusal)
             else:
-                allowed.append(decision)
-        tasks = [asyncio.create_task(self._execute(execution, seconds)) for execution in allowed]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+                allowed.append((step, call, arguments))
+        async with asyncio.TaskGroup() as group:
+            for each in allowed:
+                group.create_task(self._execute(*each, seconds))
         await self._save_steps()
         return ended or ("approval" if run.waiting else "")
 
@@ -163,34 +156,25 @@ class Loop:
         used_up = self._run.tool_calls + allowed >= self._agent.limits.max_tool_calls
         return "max_tool_calls" if executes and used_up else ""
 
-    async def _allow(self, step: Step, call: ToolCallPart, arguments: Arguments | Observation) -> Allowed | Observation:
-        """Return the call if it may be executed, else what is observed instead. Some calls wait for a person."""
-        run, approval = self._run, None
-        if isinstance(arguments, Observation):
-            return arguments
-        if self._toolbox.needs_approval(call):
-            approval = await find_answer(self._ledger, run, step.position, call)
-            if approval is None:
-                run.waiting.append(await ask_person(self._ledger, run, step.position, call, self._agent.name))
-                return Observation(f"escalation {run.waiting[-1]}", "waiting")
-            if not is_approved(approval):
-                return Observation(f"a person refused this call: {approval.answer}", "denied")
-        return step, call, arguments, approval
+    async def _refusal(self, step: Step, call: ToolCallPart) -> Observation | None:
+        """Return why a call may not be executed, if so. An approval is used up here, before its call is executed."""
+        if not self._toolbox.needs_approval(call):
+            return None
+        approval = await find_answer(self._ledger, self._run, step.position, call)
+        if approval is None:
+            self._run.waiting.append(await ask_person(self._ledger, self._run, step.position, call, self._agent.name))
+            return Observation(f"escalation {self._run.waiting[-1]}", "waiting")
+        if not is_approved(approval):
+            return Observation(f"a person refused this call: {approval.answer}", "denied")
+        if not await self._ledger.use_approval(approval.id):
+            return self._toolbox.failure("it was started before, and its result was lost")
+        return None
 
-    async def _execute(self, allowed: Allowed, seconds: float) -> None:
-        step, call, arguments, approval = allowed
-        try:
-            started_before = approval and not await self._ledger.use_approval(approval.id)
-            failure = "it was started before, and its result was lost" if started_before else ""
-        except errors.LedgerError as error:
-            failure = str(error)
-        if failure:
-            observation = self._toolbox.failure(failure)
-        else:
-            self._run.tool_calls += 1
-            started = time.perf_counter()
-            observation = await self._toolbox.execute(call, arguments, seconds)
-            step.tool_ms = round((time.perf_counter() - started) * 1000, 3)
+    async def _execute(self, step: Step, call: ToolCallPart, arguments: Arguments, seconds: float) -> None:
+        self._run.tool_calls += 1
+        started = time.perf_counter()
+        observation = await self._toolbox.execute(call, arguments, seconds)
+        step.tool_ms = round((time.perf_counter() - started) * 1000, 3)
         self._answer(step, call, observation)
 
     # ---- Steps ----
