@@ -55,7 +55,7 @@ def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OPENAI_API_KEY": "sk-test", "LOG_LEVEL": "WARNING"},
+        env={**os.environ, "OPENAI_API_KEY": "sk-test", "LOG_LEVEL": "WARNING", "DOCUMENTS_INDEX": "documents.db"},
     )
 
 

@@ -89,6 +89,7 @@ SETTINGS = """
 import os
 from pathlib import Path
 
+from ai_base.documents.settings import DocumentsSettings
 from ai_base.llm.settings import LLMSettings
 from ai_base.settings import AppSettings, load_settings
 
@@ -97,6 +98,7 @@ def test_it():
     assert not {"LLM_CONFIG", "LLM__BUDGETS__OVERALL__DAY", "SOME_API_KEY", "NAMED_HERE"} & set(os.environ)
     assert load_settings(AppSettings).log_level == "INFO"
     assert Path(load_settings(LLMSettings).ledger_url.removeprefix("sqlite:///")).parent != Path.cwd()
+    assert load_settings(DocumentsSettings).cache_file.parent != Path.cwd()
 """
 
 

@@ -71,7 +71,7 @@ def _no_env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _own_settings(
     request: pytest.FixtureRequest, _no_env_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """Hide `.env` and every variable that could be a setting; give the test a database of its own."""
+    """Hide `.env` and every variable that could be a setting; give the test databases of its own."""
     if request.node.stash.get(_KIND, "integration") == "integration":
         yield
         return
@@ -79,7 +79,9 @@ def _own_settings(
         for name in _settings_in_the_environment(request.config.rootpath):
             patch.delenv(name)
         patch.setenv("AI_BASE_ENV_FILE", str(_no_env_file))
-        patch.setenv("DATABASE_URL", f"sqlite:///{tmp_path_factory.mktemp('database')}/test.db")
+        folder = tmp_path_factory.mktemp("database")
+        patch.setenv("DATABASE_URL", f"sqlite:///{folder}/test.db")
+        patch.setenv("DOCUMENTS_INDEX", f"{folder}/documents.db")
         yield
 
 
