@@ -53,6 +53,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return upstream(tmp_path_factory.mktemp("template"))
 
 
+@pytest.fixture(scope="session")
+def bare_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the template without the library: no answer ends up in its many files, and they take long to render."""
+    return upstream(tmp_path_factory.mktemp("bare"), without=("template/toolkit", "toolkit/", "tests/", "docs/"))
+
+
 def set_up(template: Path, folder: Path, **answers: Any) -> Path:
     """Return a project, set up and committed through its own hooks."""
     project = render(template, folder / "my-app", **answers)

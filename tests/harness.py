@@ -79,10 +79,15 @@ def run(
     return result
 
 
-def upstream(folder: Path) -> Path:
-    """Put the working tree, committed or not, into a git repository with a release tag."""
+def upstream(folder: Path, without: tuple[str, ...] = ()) -> Path:
+    """Put the working tree, committed or not, into a git repository with a release tag.
+
+    Args:
+        folder: Where.
+        without: What the names of files left out begin with. Copier looks at every file, whether it renders it or not.
+    """
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).stdout
-    for name in filter(None, listed.split("\0")):
+    for name in (name for name in listed.split("\0") if name and not name.startswith(without)):
         source, target = ROOT / name, folder / name
         if source.is_symlink() or source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)

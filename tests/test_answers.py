@@ -33,9 +33,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_comes_out_intact(template: Path, tmp_path: Path, text: str) -> None:
+def test_hostile_text_comes_out_intact(bare_template: Path, tmp_path: Path, text: str) -> None:
     project = render(
-        template, tmp_path / "p", project_name=text, project_description=text, user_name=text, package_name="app"
+        bare_template, tmp_path / "p", project_name=text, project_description=text, user_name=text, package_name="app"
     )
 
     metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -93,13 +93,15 @@ def test_hostile_text_comes_out_intact(template: Path, tmp_path: Path, text: str
         ("license", "GPL", "license"),
         ("python_version", "3.11", "python_version"),
         ("capabilities", ["telepathy"], "capabilities"),
+        ("capabilities", ["documents"], "Choose llm as well: documents needs it"),
+        ("capabilities", ["agent", "notebooks"], "Choose llm as well: agent needs it"),
         ("llm_providers", ["delphi"], "llm_providers"),
         ("llm_providers", [], "Choose at least one, such as: openai"),
     ],
 )
-def test_a_bad_answer_is_refused(template: Path, tmp_path: Path, question: str, answer: Any, message: str) -> None:
+def test_a_bad_answer_is_refused(bare_template: Path, tmp_path: Path, question: str, answer: Any, message: str) -> None:
     with pytest.raises((ValueError, CopierError), match=re.escape(message)) as caught:
-        render(template, tmp_path / "my-app", **{question: answer})
+        render(bare_template, tmp_path / "my-app", **{question: answer})
 
     assert question in str(caught.value)
     if match := re.match(r"Validation error for question '\w+': (.*)", str(caught.value), re.DOTALL):
@@ -123,8 +125,10 @@ def test_a_bad_answer_is_refused(template: Path, tmp_path: Path, question: str, 
         ('quo"te \\ {{ x }}', "quo_te_x"),
     ],
 )
-def test_no_answer_at_all_renders_a_sound_project(template: Path, tmp_path: Path, folder: str, package: str) -> None:
-    project = render(template, tmp_path / folder)
+def test_no_answer_at_all_renders_a_sound_project(
+    bare_template: Path, tmp_path: Path, folder: str, package: str
+) -> None:
+    project = render(bare_template, tmp_path / folder)
 
     metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert metadata["scripts"] == {package: f"{package}.cli:app"}
@@ -146,16 +150,16 @@ def test_the_messages_fit_a_terminal() -> None:
         assert max(len(line) for line in COPIER_YML[name].splitlines() if "{%" not in line) <= 78
 
 
-def test_the_longest_names_still_get_a_whole_message(template: Path, tmp_path: Path) -> None:
+def test_the_longest_names_still_get_a_whole_message(bare_template: Path, tmp_path: Path) -> None:
     for name in ("opentelemetry_exporter_otlp_proto_common", "Ab" * 60):
         with pytest.raises(ValueError, match="Type one such as") as caught:
-            render(template, tmp_path / "my-app", package_name=name)
+            render(bare_template, tmp_path / "my-app", package_name=name)
 
         assert len(str(caught.value).partition(": ")[2].strip()) <= WIDTH
 
 
 def test_a_folder_inside_a_repository_is_told_about_github(
-    template: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    bare_template: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("inside", "outside"):
         (tmp_path / name / "apps").mkdir(parents=True)
@@ -163,7 +167,7 @@ def test_a_folder_inside_a_repository_is_told_about_github(
 
     said = {}
     for name in ("inside", "outside"):
-        run_copy(str(template), tmp_path / name / "apps" / "my-app", data={"capabilities": []}, defaults=True)
+        run_copy(str(bare_template), tmp_path / name / "apps" / "my-app", data={"capabilities": []}, defaults=True)
         said[name] = capfd.readouterr().err
 
     assert "It lies inside another repository." in said["inside"]
@@ -172,9 +176,9 @@ def test_a_folder_inside_a_repository_is_told_about_github(
     assert "GitHub" not in said["outside"]
 
 
-def test_an_answer_to_no_question_is_an_error_of_the_test(template: Path, tmp_path: Path) -> None:
+def test_an_answer_to_no_question_is_an_error_of_the_test(bare_template: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="projct_name"):
-        render(template, tmp_path / "p", projct_name="x")
+        render(bare_template, tmp_path / "p", projct_name="x")
 
 
 def test_no_name_is_missing_among_the_reserved(default_project: Path, template: Path, tmp_path: Path) -> None:
@@ -199,33 +203,33 @@ def test_no_name_is_missing_among_the_reserved(default_project: Path, template: 
 
 
 @pytest.mark.parametrize("name", ["README.md", "Makefile", "pyproject.toml", "LICENSE", ".gitignore", "CHANGELOG.md"])
-def test_a_folder_that_holds_something_is_left_alone(template: Path, tmp_path: Path, name: str) -> None:
+def test_a_folder_that_holds_something_is_left_alone(bare_template: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "taken"
     folder.mkdir()
     (folder / name).write_text("mine", encoding="utf-8")
 
     with pytest.raises(ValueError, match=rf"Empty the folder or add --overwrite: it holds {name}"):
-        render(template, folder)
+        render(bare_template, folder)
 
     assert {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()} == {name: "mine"}
-    run_copy(str(template), folder, defaults=True, quiet=True, overwrite=True)
+    run_copy(str(bare_template), folder, defaults=True, quiet=True, overwrite=True)
     assert (folder / name).read_text(encoding="utf-8") != "mine"
 
 
-def test_a_second_copy_over_a_project_is_left_to_copier(template: Path, tmp_path: Path) -> None:
+def test_a_second_copy_over_a_project_is_left_to_copier(bare_template: Path, tmp_path: Path) -> None:
     """It asks about each file that differs; here none does."""
-    project = render(template, tmp_path / "p")
+    project = render(bare_template, tmp_path / "p")
     before = {path: path.read_bytes() for path in files(project)}
 
-    render(template, project)
+    render(bare_template, project)
 
     assert {path: path.read_bytes() for path in files(project)} == before
 
 
-def test_a_name_that_does_not_exist_stops_the_rendering(template: Path, tmp_path: Path) -> None:
+def test_a_name_that_does_not_exist_stops_the_rendering(bare_template: Path, tmp_path: Path) -> None:
     """A misspelt answer in a template must not come out as nothing."""
     copy = tmp_path / "template"
-    shutil.copytree(template, copy, symlinks=True)
+    shutil.copytree(bare_template, copy, symlinks=True)
     (copy / "template" / "extra.txt.jinja").write_text("{{ projct_name }}\n", encoding="utf-8")
     run("git", "add", "--all", cwd=copy)
     run("git", "commit", "--quiet", "--message", "feat: extra", cwd=copy)
@@ -244,26 +248,26 @@ def test_a_name_that_does_not_exist_stops_the_rendering(template: Path, tmp_path
     ],
 )
 def test_where_the_template_came_from_is_remembered(
-    template: Path, tmp_path: Path, source: str, remembered: str | None
+    bare_template: Path, tmp_path: Path, source: str, remembered: str | None
 ) -> None:
     """An address is, a folder of somebody's machine is not."""
     addresses = ["https://git.example.com/our/fork", "git@git.example.com:our/fork", "https://github.com/our/fork"]
     redirect = {"GIT_CONFIG_COUNT": str(len(addresses))}
     for number, address in enumerate(addresses):
-        redirect[f"GIT_CONFIG_KEY_{number}"] = f"url.file://{template}.insteadOf"
+        redirect[f"GIT_CONFIG_KEY_{number}"] = f"url.file://{bare_template}.insteadOf"
         redirect[f"GIT_CONFIG_VALUE_{number}"] = f"{address}.git"
 
     with local.env(**redirect):  # Copier's git sees plumbum's environment, not the process's
-        run_copy(source.format(folder=template), tmp_path / "p", defaults=True, quiet=True)
+        run_copy(source.format(folder=bare_template), tmp_path / "p", defaults=True, quiet=True)
 
     answers = yaml.safe_load((tmp_path / "p" / ".copier-answers.yml").read_text("utf-8"))
     assert answers["_src_path"] == (COPIER_YML["upstream"]["default"] if remembered else source)
 
 
-def test_a_folder_with_only_a_git_repository_is_fine(template: Path, tmp_path: Path) -> None:
+def test_a_folder_with_only_a_git_repository_is_fine(bare_template: Path, tmp_path: Path) -> None:
     run("git", "init", "--quiet", tmp_path / "p", cwd=tmp_path)
 
-    render(template, tmp_path / "p")
+    render(bare_template, tmp_path / "p")
 
     assert (tmp_path / "p" / "pyproject.toml").exists()
 
@@ -277,9 +281,9 @@ def test_copier_update_is_not_taken_for_a_second_copy(template: Path, project: P
     assert run("git", "status", "--porcelain", cwd=project).stdout == ""
 
 
-def test_the_questions_are_asked_and_judged_at_a_terminal(template: Path, tmp_path: Path) -> None:
+def test_the_questions_are_asked_and_judged_at_a_terminal(bare_template: Path, tmp_path: Path) -> None:
     """A person who types a bad name sees why, types another, and gets the project."""
-    arguments = ["-m", "copier", "copy", str(template), str(tmp_path / "my-app")]
+    arguments = ["-m", "copier", "copy", str(bare_template), str(tmp_path / "my-app")]
     terminal = pexpect.spawn(
         sys.executable,
         arguments,

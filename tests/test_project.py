@@ -181,83 +181,104 @@ def test_an_old_uv_is_replaced(project: Path, tmp_path: Path) -> None:
 
 STEPS = ["lock-check", "format-check", "lint", "type-check", "test"]
 UNTESTED = "\n\n".join(f"def one{n}(a: int) -> int:\n{'    a += 1\n' * 40}    return a\n" for n in range(60))
-DEFECTS = {
-    "a stale lock": ("lock-check", "pyproject.toml", None),
-    "a badly formatted file": ("format-check", f"src/{PACKAGE}/extra.py", '"""Extra."""\n\nx = { "a":1 }\n'),
-    "an unused import": ("lint", f"src/{PACKAGE}/extra.py", '"""Extra."""\n\nimport os\n'),
-    "an upward import": ("lint", f"src/{PACKAGE}/settings.py", None),
-    "a type error": ("type-check", f"src/{PACKAGE}/extra.py", '"""Extra."""\n\nx: int = "a"\n'),
-    "an untyped function": (
-        "type-check",
-        "tests/unit/helper.py",
-        "def helper(a):  # noqa: ANN001, ANN201\n    return a\n",
-    ),
-    "code that is never reached": (
-        "type-check",
-        "tests/unit/helper.py",
-        "def helper(a: int) -> int:\n    if isinstance(a, str):\n        return 1\n    return a\n",
-    ),
-    "a misspelt field of a model": (
-        "type-check",
-        "tests/unit/helper.py",
-        f"from {PACKAGE}.settings import Settings\n\nSettings(log_levl=1)\n",
-    ),
-    "a notebook with outputs": ("lint", "notebooks/replies.ipynb", None),
-    "a type error in a test": ("type-check", "tests/unit/test_extra.py", "x: int = 'a'\n".replace("'", '"')),
-    "a failing test": ("test", "tests/unit/test_extra.py", "def test_fails() -> None:\n    assert [] == [1]\n"),
-    "a warning": (
-        "test",
-        "tests/unit/test_extra.py",
-        'import warnings\n\n\ndef test_warns() -> None:\n    warnings.warn("old", DeprecationWarning, stacklevel=1)\n',
-    ),
-    "an untested module": (
-        "test",
-        f"src/{PACKAGE}/extra.py",
-        '"""Extra."""\n\n\n' + re.sub(r"(def .*:\n)", r'\1    """Add."""\n', UNTESTED),
-    ),
-    "a test that passes by mistake": (
-        "test",
-        "tests/unit/test_extra.py",
-        'import pytest\n\n\n@pytest.mark.xfail(reason="broken")\ndef test_works() -> None:\n    pass\n',
-    ),
-    "a misspelt marker": (
-        "test",
-        "tests/unit/test_extra.py",
-        "import pytest\n\n\n@pytest.mark.untit\ndef test_marked() -> None:\n    pass\n",
-    ),
-    "a test outside of the three folders": ("test", "tests/unit/../test_extra.py", None),
+SLOT = "\n\n__all__"
+# What is wrong, by the step that must stop at it: a file, its text, and what the step says. (A text in two parts: it
+# replaces the first part of the file's own.)
+DEFECTS: dict[str, list[tuple[str, str | tuple[str, str], str]]] = {
+    "lock-check": [
+        ("pyproject.toml", ('"typer>=0.29",', '"typer>=0.29",\n  "tomli-w",'), "lock-check: 'make sync' mends this"),
+    ],
+    "format-check": [(f"src/{PACKAGE}/extra.py", '"""Extra."""\n\nx = { "a":1 }\n', '-x = { "a":1 }')],
+    "lint, layers": [
+        (
+            f"src/{PACKAGE}/settings.py",
+            (SLOT, f"\n\nfrom .triage import Triage\n\nKIND = Triage{SLOT}"),
+            "my_app.settings is not allowed to import my_app.triage",
+        ),
+    ],
+    "lint": [("tests/unit/test_extra.py", "import os\n", "F401")],
+    "lint, notebooks": [
+        ("notebooks/replies.ipynb", ('"execution_count": null', '"execution_count": 1'), "replies.ipynb"),
+    ],
+    "type-check": [
+        (f"src/{PACKAGE}/extra.py", '"""Extra."""\n\nx: int = "a"\n', "extra.py:3: error: Incompatible types"),
+        ("tests/unit/test_extra.py", 'x: int = "a"\n', "test_extra.py:1: error: Incompatible types"),
+        (
+            "tests/unit/untyped.py",
+            "def helper(a):  # noqa: ANN001, ANN201\n    return a\n",
+            "missing a type annotation",
+        ),
+        (
+            "tests/unit/unreached.py",
+            "def helper(a: int) -> int:\n    if isinstance(a, str):\n        return 1\n    return a\n",
+            "unreachable",
+        ),
+        (
+            "tests/unit/misspelt.py",
+            f"from {PACKAGE}.settings import Settings\n\nSettings(log_levl=1)\n",
+            'Unexpected keyword argument "log_levl"',
+        ),
+    ],
+    "test": [
+        (
+            "tests/unit/test_one.py",
+            "def test_fails() -> None:\n    assert [] == [1]\n",
+            "FAILED tests/unit/test_one.py",
+        ),
+        (
+            "tests/unit/test_two.py",
+            'import warnings\n\n\ndef test_warns() -> None:\n    warnings.warn("old", UserWarning, stacklevel=1)\n',
+            "FAILED tests/unit/test_two.py",
+        ),
+        (
+            "tests/unit/test_three.py",
+            'import pytest\n\n\n@pytest.mark.xfail(reason="broken")\ndef test_works() -> None:\n    pass\n',
+            "XPASS(strict)",
+        ),
+    ],
+    "test, coverage": [
+        (
+            f"src/{PACKAGE}/extra.py",
+            '"""Extra."""\n\n\n' + re.sub(r"(def .*:\n)", r'\1    """Add."""\n', UNTESTED),
+            "Required test coverage of 80.0% not reached",
+        ),
+    ],
+    "test, markers": [
+        (
+            "tests/unit/test_extra.py",
+            "import pytest\n\n\n@pytest.mark.untit\ndef test_marked() -> None:\n    pass\n",
+            "'untit' not found in `markers` configuration option",
+        ),
+    ],
+    "test, folders": [
+        ("Makefile", ("tests/unit tests/functional,", "tests,"), ""),
+        (
+            "tests/test_extra.py",
+            "def test_lost() -> None:\n    assert {} == {}\n",
+            "a test belongs in one of tests/unit",
+        ),
+    ],
 }
 
 
-@pytest.mark.parametrize("defect", DEFECTS)
-def test_each_defect_stops_exactly_its_step(project: Path, defect: str) -> None:
-    step, name, text = DEFECTS[defect]
-    path = (project / name).resolve()
-    before = path.read_text("utf-8") if path.exists() else ""
-    match defect:
-        case "a stale lock":
-            text = before.replace('"typer>=0.29",', '"typer>=0.29",\n  "tomli-w",')
-        case "an upward import":
-            text = before.replace("\n\n__all__", "\n\nfrom .triage import Triage\n\n__all__") + "\n\nKIND = Triage\n"
-        case "a notebook with outputs":
-            text = before.replace('"execution_count": null', '"execution_count": 1', 1)
-        case "a test outside of the three folders":
-            (project / "Makefile").write_text(
-                (project / "Makefile").read_text("utf-8").replace("tests/unit tests/functional,", "tests,"), "utf-8"
-            )
-            text = "def test_lost() -> None:\n    assert {} == {}\n"
-    assert text
-    assert text != before
-    add(project, str(path.relative_to(project)), text)
+@pytest.mark.parametrize("group", DEFECTS)
+def test_defects_stop_exactly_their_step(project: Path, group: str) -> None:
+    written = {}
+    for name, text, _ in DEFECTS[group]:
+        own = (project / name).read_text("utf-8") if (project / name).exists() else ""
+        written[name] = text if isinstance(text, str) else own.replace(*text, 1)
+        assert written[name] != own
+        add(project, name, written[name])
+
     output = run("make", "--keep-going", "validate-branch", cwd=project, expect=2).stdout
 
+    step = group.partition(",")[0]
     failed = re.findall(r"\*\*\* \[Makefile:\d+: ([a-z-]+)\] Error", output)
     # With a stale lock every later step refuses as well.
     assert failed == (STEPS if step == "lock-check" else [step])
+    assert [said for _, _, said in DEFECTS[group] if said not in output] == []
     assert "all passed" not in output
-    assert path.read_text("utf-8") == text
-    if defect == "an upward import":
-        assert "my_app.settings is not allowed to import my_app.triage" in output
+    assert {name: (project / name).read_text("utf-8") for name in written} == written
 
 
 def test_a_new_module_needs_no_entry_among_the_layers(project: Path) -> None:

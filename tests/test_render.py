@@ -17,26 +17,40 @@ CAPABILITIES = [
     list(chosen)
     for count in range(len(CHOICES["capabilities"]) + 1)
     for chosen in itertools.combinations(CHOICES["capabilities"], count)
+    if "llm" in chosen or not {"documents", "agent"} & {*chosen}
 ]
-# The library's own metadata name all that it can do.
-EXEMPT = {"toolkit/pyproject.toml", "toolkit/README.md"}
-# How the library's core finds a project's root, and gives each test a database.
-SHARED_LINES = ['MARKERS = ("config/llm.toml", ', 'patch.setenv("DATABASE_URL", ']
+# The library's own metadata and its checklist name all that it can do.
+EXEMPT = {"toolkit/pyproject.toml", "toolkit/README.md", "toolkit/docs/checklist.md"}
+# How the library's core finds a project's root, and gives each test a database; and how it replays an agent's run.
+SHARED_LINES = [
+    'MARKERS = ("config/llm.toml", ',
+    'patch.setenv("DATABASE_URL", ',
+    'patch.setenv("DOCUMENTS_INDEX", f"{folder}/documents.db")',
+    "from ai_base.agent import Limits, SimpleReActAgent",
+    "agent = SimpleReActAgent(",
+    "other than `SimpleReActAgent`",
+    "no run of SimpleReActAgent",
+]
 # Words that only a repository with the capability holds.
 TRACES = {
     "llm": (
         r"gateway|openai_api|pydantic.ai|genai|jinja|ledger|budget|prompts?/|triage_ticket|tickets\.py|weekend"
         r"|checklist|database_url|llm_config|llm_providers|llm\.toml|LLM__|/llm\b|\.llm\b|psycopg|matplotlib|opentelemetry"
     ),
+    "documents": (
+        r"ai_base[./]documents|documents/|documents\.(db|md)|\bdocuments (index|ask|search)|DOCUMENTS_"
+        r"|candidates\.embedding\]|embeddings = \[|retrieval|numpy\.\*|obstore|pypdf|text_splitter"
+    ),
+    "agent": r"SimpleReActAgent|ai_base[./]agent\b|/agent/|agent\.md|assistant\.|def assist|report_run",
     "notebooks": r"notebook|jupyter|ipynb|nbclient|nbstripout|ipykernel",
 }
 
 
 def variants() -> Iterator[Any]:
-    """Every set of capabilities with every licence; the Pythons take turns so that each pair is there, as do others."""
-    chosen = itertools.product(enumerate(CAPABILITIES), enumerate(CHOICES["license"]))
-    for number, ((row, capabilities), (column, licence)) in enumerate(chosen):
-        python = CHOICES["python_version"][(row + column) % len(CHOICES["python_version"])]
+    """Every set of capabilities; the answers to the other questions take turns."""
+    for number, capabilities in enumerate(CAPABILITIES):
+        licence = CHOICES["license"][number % len(CHOICES["license"])]
+        python = CHOICES["python_version"][number % len(CHOICES["python_version"])]
         answers = {"capabilities": capabilities, "license": licence, "python_version": python}
         answers["ml_libraries"] = [[], ["numpy"], CHOICES["ml_libraries"]][number % 3]
         if "llm" in capabilities:
@@ -75,6 +89,8 @@ def find_trace(capability: str, name: Path, text: str) -> re.Match[str] | None:
 def test_a_trace_would_be_found() -> None:
     assert find_trace("llm", Path("src/shop/cli.py"), "from ai_base.llm import Gateway")
     assert find_trace("notebooks", Path("notebooks/x.py"), "")
+    assert find_trace("documents", Path("x.py"), "from ai_base.documents import Documents")
+    assert find_trace("agent", Path("src/shop/assistant.py"), "")
     assert not find_trace("llm", Path("toolkit/README.md"), "gateway")
 
 
@@ -127,7 +143,8 @@ def check_metadata(project: Path, answers: dict[str, Any]) -> None:
     assert (metadata["name"], metadata["requires-python"]) == ("support-triage", f">={answers['python_version']}")
     assert named == newer
     providers = answers.get("llm_providers", [])
-    library = f"ai-base[{','.join(['llm', *providers])}]" if providers else "ai-base"
+    extras = [name for name in ("llm", "documents", "agent") if name in answers["capabilities"]]
+    library = f"ai-base[{','.join([*extras, *providers])}]" if extras else "ai-base"
     assert required - set(answers["ml_libraries"]) == {library, "pydantic", "typer"}
     assert required >= set(answers["ml_libraries"])
     private = "Private :: Do Not Upload" in metadata["classifiers"]

@@ -82,10 +82,10 @@ GOOD: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("name", "answer"), [(name, answer) for name, answers in GOOD.items() for answer in answers])
-def test_an_answer_that_was_good_still_is(template: Path, tmp_path: Path, name: str, answer: Any) -> None:
+def test_an_answer_that_was_good_still_is(bare_template: Path, tmp_path: Path, name: str, answer: Any) -> None:
     """A stricter validator resets the answer at the next update, in silence. These were good in the first release."""
     try:
-        render(template, tmp_path / "p", **({"package_name": "app"} | {name: answer}))
+        render(bare_template, tmp_path / "p", **({"package_name": "app"} | {name: answer}))
     except (CopierError, ValueError) as error:
         pytest.fail(f"{error}. Let the validator accept it again: projects may hold it")
 
