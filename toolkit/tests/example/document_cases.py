@@ -1,6 +1,36 @@
-"""Files for the tests of documents: PDFs made by hand, harmless and hostile ones."""
+"""What the tests of documents share: indexes of both kinds, and PDFs made by hand, harmless and hostile ones."""
 
 import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ai_base.documents.chunks import Chunk, split
+from ai_base.documents.hashing import DIMENSIONS, hash_embed
+from ai_base.documents.index import Index
+from ai_base.documents.postgres_index import PostgresIndex
+from ai_base.documents.repository import Known
+from ai_base.documents.sqlite_index import SQLiteIndex
+
+MODEL = "offline:hashing"
+NO_VECTOR = np.zeros(DIMENSIONS, np.float32)
+
+
+def open_index_at(place: str, model: str, recipe: str = "1") -> Index:
+    """Open an index at the URL of a PostgreSQL, or at a path."""
+    return PostgresIndex(place, model, recipe) if "://" in place else SQLiteIndex(Path(place), model, recipe)
+
+
+def put(index: Index, path: str, markdown: str, etag: str = "1") -> list[Chunk]:
+    """Index a document."""
+    chunks = split(path, markdown, 100)
+    index.replace(path, Known(etag, f"digest of {etag}"), chunks, hash_embed([chunk.embedded_text for chunk in chunks]))
+    return chunks
+
+
+def found(index: Index, question: str, limit: int = 5) -> list[str]:
+    """Return the texts that are found by their words."""
+    return [passage.chunk.text for passage in index.search(question, NO_VECTOR, limit, 0.0) if passage.score]
 
 
 def pdf(text: str) -> bytes:

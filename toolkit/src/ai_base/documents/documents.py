@@ -9,7 +9,8 @@ from ai_base.documents.ask import DocumentAnswer, ask_documents
 from ai_base.documents.build import Builder
 from ai_base.documents.cache import EmbeddingCache
 from ai_base.documents.embeddings import Embeddings
-from ai_base.documents.index import Passage
+from ai_base.documents.errors import IndexStorageError
+from ai_base.documents.index import Index, Passage
 from ai_base.documents.repository import DocumentRepository
 from ai_base.documents.settings import DocumentsSettings
 from ai_base.documents.sqlite_index import SQLiteIndex
@@ -25,7 +26,7 @@ class Documents:
     settings: DocumentsSettings
     gateway: Gateway
     repository: DocumentRepository
-    index: SQLiteIndex
+    index: Index
     embeddings: Embeddings
 
     @classmethod
@@ -39,11 +40,10 @@ class Documents:
             IndexStorageError: The index cannot be opened.
         """
         settings = load_settings(DocumentsSettings)
-        with closing(EmbeddingCache(settings.index_file.with_name("embeddings.db"))) as cache:
+        with closing(EmbeddingCache(settings.cache_file)) as cache:
             embeddings = Embeddings(gateway, cache, dimensions=settings.documents_dimensions)
-            recipe = f"1, {settings.documents_chunk_tokens} tokens"
             repository = DocumentRepository(settings.location, max_bytes=settings.documents_max_bytes)
-            with closing(SQLiteIndex(settings.index_file, embeddings.space, recipe)) as index:
+            with closing(open_index(settings, embeddings.space)) as index:
                 yield cls(settings, gateway, repository, index, embeddings)
 
     def builder(self, worker: ParsingWorker) -> Builder:
@@ -59,3 +59,15 @@ class Documents:
     async def ask(self, question: str) -> DocumentAnswer:
         """Answer a question with citations. Raises as `ask_documents`."""
         return await ask_documents(self.gateway, self.index, self.embeddings, question)
+
+
+def open_index(settings: DocumentsSettings, model: str) -> Index:
+    """Open the index that the settings name, for embeddings of this model. Raises as `Documents.open`."""
+    recipe = f"1, {settings.documents_chunk_tokens} tokens"
+    if settings.index_file:
+        return SQLiteIndex(settings.index_file, model, recipe)
+    try:
+        from ai_base.documents.postgres_index import PostgresIndex  # noqa: PLC0415 - needs an extra
+    except ImportError:
+        raise IndexStorageError("PostgreSQL needs its driver: uv sync --extra postgres") from None
+    return PostgresIndex(settings.documents_index.get_secret_value(), model, recipe)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ai_base.settings import find_root
@@ -17,8 +17,8 @@ class DocumentsSettings(BaseSettings):
     documents_url: str = "documents"
     """A folder, or the URL of an object store, such as s3://bucket/prefix."""
     documents_glob: str = "*"
-    documents_index: Path = Path("documents.db")
-    """The index. The cache of embeddings is beside it, in `embeddings.db`."""
+    documents_index: SecretStr = SecretStr("documents.db")
+    """The index: a SQLite file, or postgresql://user:password@host/name of a PostgreSQL with pgvector."""
     documents_max_bytes: Annotated[int, Field(ge=1)] = 20_000_000
     """Larger documents are left out."""
     documents_chunk_tokens: Annotated[int, Field(ge=20)] = 300
@@ -33,6 +33,12 @@ class DocumentsSettings(BaseSettings):
         return self.documents_url if "://" in self.documents_url else str(find_root() / self.documents_url)
 
     @property
-    def index_file(self) -> Path:
-        """Absolute path of `documents_index`."""
-        return find_root() / self.documents_index
+    def index_file(self) -> Path | None:
+        """Absolute path of `documents_index`; None if it is a URL."""
+        place = self.documents_index.get_secret_value()
+        return None if "://" in place else find_root() / place
+
+    @property
+    def cache_file(self) -> Path:
+        """Absolute path of the cache of embeddings: beside the index's file, or at the root."""
+        return (self.index_file or find_root() / "documents.db").with_name("embeddings.db")
