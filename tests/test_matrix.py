@@ -30,6 +30,9 @@ PROJECTS: dict[str, dict[str, Any]] = {
     "base-3.14": {"capabilities": [], "python_version": "3.14"},
     "llm-3.13": {"capabilities": ["llm"], "python_version": "3.13", "llm_providers": ["anthropic"]},
     "llm-3.14": {"capabilities": ["llm", "notebooks"], "python_version": "3.14", "llm_providers": ["google", "groq"]},
+    "documents-3.12": {"capabilities": ["llm", "documents"], "python_version": "3.12", "ml_libraries": ["numpy"]},
+    "agent-3.13": {"capabilities": ["llm", "agent"], "python_version": "3.13"},
+    "everything-3.14": {"capabilities": CHOICES["capabilities"], "python_version": "3.14"},
     "notebooks-3.14": {"capabilities": ["notebooks"], "python_version": "3.14"},
     "short": {"package_name": "a", "capabilities": []},
 }
