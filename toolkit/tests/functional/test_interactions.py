@@ -135,5 +135,5 @@ async def test_a_gateway_is_refused_in_another_threads_loop(open_gateway: Any) -
         def elsewhere() -> None:
             asyncio.run(gateway.ask(*ASK))
 
-        with pytest.raises(LLMError, match="belongs to another event loop"):
+        with pytest.raises(LLMError, match="this gateway belongs to another event loop"):
             await asyncio.to_thread(elsewhere)

@@ -26,11 +26,12 @@ class Optionals(BaseModel):
 
 
 async def test_output_is_validated(open_gateway: Any) -> None:
-    async with open_gateway(main=ScriptedModel(SURE)) as gateway:
+    beyond = {"category": "bug", "confidence": 7}
+    async with open_gateway(main=ScriptedModel(beyond, SURE)) as gateway:
         answer = await gateway.ask("triage", {"question": "?"}, output_type=Verdict)
 
     assert answer.output == Verdict(category="bug", confidence=0.9)
-    assert answer.confidence == 0.9
+    assert (answer.confidence, answer.calls) == (0.9, 2)
 
 
 @pytest.mark.parametrize("fault", [invalid_json("{"), wrong_schema()])
@@ -53,10 +54,13 @@ async def test_output_that_stays_invalid_goes_to_the_next_candidate(open_gateway
     assert (answer.output.category, answer.calls) == ("bug", 3)
 
 
-async def test_output_that_nobody_gets_right_is_an_error(open_gateway: Any) -> None:
-    bad = RuleModel({"(?s).*": "nonsense"})
+@pytest.mark.parametrize(
+    ("reply", "reason"), [("nonsense", "no JSON object found"), ({"kind": "bug", "sure": 0.9}, "confidence")]
+)
+async def test_output_that_nobody_gets_right_is_an_error(open_gateway: Any, reply: Any, reason: str) -> None:
+    bad = RuleModel({"(?s).*": reply})
     async with open_gateway(main=bad, backup=bad) as gateway:
-        with pytest.raises(AllCandidatesFailedError, match="no JSON object found"):
+        with pytest.raises(AllCandidatesFailedError, match=reason):
             await gateway.ask("triage", {"question": "?"}, output_type=Verdict)
 
 
