@@ -56,7 +56,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bare_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the template without the library: no answer ends up in its many files, and they take long to render."""
-    return upstream(tmp_path_factory.mktemp("bare"), without=("template/toolkit", "toolkit/", "tests/", "docs/"))
+    without = ("template/toolkit", "template/config/prompts/documents.md", "toolkit/", "tests/", "docs/")
+    return upstream(tmp_path_factory.mktemp("bare"), without=without)
 
 
 def set_up(template: Path, folder: Path, **answers: Any) -> Path:
