@@ -99,6 +99,12 @@ def _scope(subject: Subject, name: str, period: Period, minute: str) -> Scope:
     return Scope(subject, name, period, f"{label}, {period} {start}", expires)
 
 
+def month_end(at: str) -> str:
+    """Return the time stamp at which a month ends: the expiry of an erased user's counters."""
+    in_next_month = datetime.fromisoformat(f"{at[:7]}-01T00:00+00:00") + timedelta(days=31)
+    return in_next_month.replace(day=1).isoformat(timespec="microseconds")
+
+
 @lru_cache(10)
 def _add_statement(rows: int) -> str:
     """Return an upsert of so many counters.

@@ -217,17 +217,25 @@ class Ledger:
 
     # ---- Retention ----
 
-    async def prune(self, before: str) -> Pruned:
-        """Delete interactions, attempts and escalations from before a time such as `2026-11-23`.
+    async def prune(self, before: str, *, dry_run: bool = False) -> Pruned:
+        """Delete interactions, attempts, answered escalations and agents' steps from before a time.
 
-        Counters and the spend by day keep their numbers.
-        """
-        return await retention.delete_old(self.database, before)
+        Counters and the spend by day keep their numbers. Interactions that wait for a person, or are in progress, keep
+        their rows.
 
-    async def erase_user(self, user: str) -> Pruned:
-        """Remove a user's texts and name (as stored) from all rows. Cost and tokens stay; caps on the user start anew.
+        Args:
+            before: A day such as `2026-11-23`, from 0:00 UTC, or a time stamp.
+            dry_run: Only count.
 
         Raises:
-            LedgerError: A call of this user is in flight.
+            LedgerError: `before` is no time, or lies in the future.
         """
-        return await retention.erase_user(self.database, user)
+        return await retention.delete_old(self.database, before, dry_run=dry_run)
+
+    async def erase_user(self, user: str, *, dry_run: bool = False) -> Pruned:
+        """Remove a user's texts and name (as stored) from all rows. Cost and tokens stay, and so do the user's caps.
+
+        Raises:
+            LedgerError: A call of this user is in flight, or a question of theirs waits for a person.
+        """
+        return await retention.erase_user(self.database, user, dry_run=dry_run)

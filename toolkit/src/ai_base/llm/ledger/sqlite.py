@@ -77,8 +77,18 @@ class SQLite(Database):
             raise LedgerError(f"{self._path}: {error}") from error
 
     async def checkpoint(self) -> None:
-        """Empty the write-ahead log, which may hold deleted rows."""
-        await self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Empty the write-ahead log, which may hold deleted rows.
+
+        Raises:
+            LedgerError: Other processes keep the log in use.
+        """
+        give_up_at = time.monotonic() + database.WAIT
+        while (await self.execute("PRAGMA wal_checkpoint(TRUNCATE)"))[0][0]:
+            if time.monotonic() > give_up_at:
+                raise LedgerError(
+                    f"{self._path}: the rows are deleted, but the log, which holds copies, is in use; retry"
+                )
+            await asyncio.sleep(0.01)
 
     async def close(self) -> None:
         """Close the connection."""
