@@ -1,10 +1,9 @@
 """Work that must be completed although its caller is cancelled, such as the settlement of a paid call."""
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from typing import Any
-
-from ai_base.llm.errors import LedgerError
 
 GRACE = 0.25
 """Seconds that a cancelled caller still waits for its work."""
@@ -15,24 +14,31 @@ _tasks: set[asyncio.Task[Any]] = set()  # the event loop itself holds only weak 
 async def shielded[R](job: Coroutine[Any, Any, R], patience: float | None = None) -> R:
     """Run a coroutine to completion even if the caller is cancelled, then re-raise the cancellation.
 
-    A cancelled caller waits for `GRACE` seconds at most, and any caller for `patience` seconds (None: as long as it
-    takes). After that the coroutine continues in the background; `finish_background_work` waits for it.
+    The caller waits for `patience` seconds at most (None: as long as it takes). A caller that is cancelled, or that
+    calls this while it handles its cancellation, waits for `GRACE` seconds at most. After that the coroutine continues
+    in the background; `finish_background_work` waits for it.
 
     Raises:
-        LedgerError: The patience was exhausted.
+        TimeoutError: The patience was exhausted.
     """
     task = asyncio.Task(job, loop=asyncio.get_running_loop(), eager_start=True)
     if task.done():
         return task.result()
     _tasks.add(task)
     task.add_done_callback(_forget)
+    cancellation = sys.exception()  # of a `finally` that calls this
+    if isinstance(cancellation, asyncio.CancelledError):
+        await _wait_once_more(task)
+        if not task.done():
+            raise cancellation
+        return task.result()
     try:
         await asyncio.wait([task], timeout=patience)
     except asyncio.CancelledError:
         await _wait_once_more(task)
         raise
     if not task.done():
-        raise LedgerError("the ledger did not answer in time; the entry is completed in the background")
+        raise TimeoutError(f"the work took longer than {patience:.3g} s and continues in the background")
     return task.result()
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 import structlog
 from pydantic_ai.messages import ModelResponse
 
-from ai_base.llm.cancellation import shielded
+from ai_base.llm.cancellation import GRACE, shielded
 from ai_base.llm.candidates.bounds import Messages, text_parts
 from ai_base.llm.candidates.breaker import Breaker
 from ai_base.llm.candidates.failures import kind_of, may_be_charged
@@ -18,9 +18,9 @@ from ai_base.llm.candidates.limiter import Limiter, Slot
 from ai_base.llm.candidates.providers import limit_left
 from ai_base.llm.candidates.transport import Exchange, current_exchange
 from ai_base.llm.candidates.usage import read_usage
-from ai_base.llm.configuration.config import Candidate, Config
+from ai_base.llm.configuration.config import Budgets, Candidate, Config
 from ai_base.llm.configuration.prices import Price
-from ai_base.llm.errors import AttemptFailedError, DeadlineExceededError, LedgerError, RejectedRequestError
+from ai_base.llm.errors import AttemptFailedError, DeadlineExceededError, LedgerError, LLMError, RejectedRequestError
 from ai_base.llm.interaction import ActiveInteraction, caps_for
 from ai_base.llm.ledger.counters import scopes_of
 from ai_base.llm.ledger.ledger import Ledger
@@ -45,6 +45,15 @@ def safe_name(reported: str) -> str:
     """Return a model's name as the provider reports it, fit for a log line, a table and a terminal."""
     printable = "".join(letter for letter in str(storable(reported[:1000])) if letter.isprintable())
     return scrub(printable)[:LONGEST_NAME]
+
+
+def ledger_patience(call: ActiveInteraction, budgets: Budgets) -> float:
+    """Return the seconds that a call waits for the ledger: the time left, or half of it if the call can go on without.
+
+    A call whose deadline has passed waits for `GRACE` seconds, because a ledger that works takes milliseconds.
+    """
+    left = max(GRACE, call.ends - time.monotonic())
+    return left / 2 if budgets.when_ledger_fails == "spend" else left
 
 
 @dataclass(frozen=True)
@@ -110,19 +119,19 @@ class Attempts:
         try:
             scopes = scopes_of(attempt.started_at, attempt.cost_center, attempt.user)
             caps = caps_for(budgets, scopes, call.cost_center, call.user)
-            async with asyncio.timeout(call.remaining()):
-                expires_in = call.remaining() + EXPIRY_MARGIN
+            expires_in = call.remaining() + EXPIRY_MARGIN
+            async with asyncio.timeout(ledger_patience(call, budgets)):
                 usages = await self.ledger.reserve(attempt, call.row, caps, expires_in, enforce=budgets.enforce)
             call.on_reserved(usages)
         except BaseException as error:
-            if isinstance(error, LedgerError) and budgets.when_ledger_fails == "spend":
+            if isinstance(error, LedgerError | TimeoutError) and budgets.when_ledger_fails == "spend":
                 log.error("llm ledger lost, spending unrecorded", error=str(error))  # noqa: TRY400 - the line says it all
                 return False
             call.budget.settle(attempt.reserved, 0, made=False)
             call.row.calls -= 1
-            if isinstance(error, asyncio.CancelledError):  # it may have been booked before that was noticed
+            if not isinstance(error, LLMError):  # such as a cancellation: the reservation may have been made before it
                 attempt.status = "abandoned"
-                await shielded(self._settle(attempt, booked=False))
+                await self._settle_in_time(call, attempt, booked=False)
             if isinstance(error, TimeoutError):
                 raise DeadlineExceededError(call.deadline) from error
             raise
@@ -136,17 +145,33 @@ class Attempts:
         call.row.cost += attempt.cost
         log.info("llm attempt", **log_fields(attempt))
         if booked:
-            await shielded(self._settle(attempt))
+            await self._settle_in_time(call, attempt)
 
-    async def _settle(self, attempt: Attempt, *, booked: bool = True) -> None:
+    async def _settle_in_time(self, call: ActiveInteraction, attempt: Attempt, *, booked: bool = True) -> None:
+        """Settle; after the deadline, or if the caller is cancelled, in the background.
+
+        Raises:
+            LedgerError, DeadlineExceededError: An answer is not settled, and `when_ledger_fails` is `refuse`.
+        """
+        budgets = self.config().budgets
+        failure: LLMError | None
+        try:
+            failure = await shielded(self._settle(attempt, booked=booked), ledger_patience(call, budgets))
+        except TimeoutError as error:
+            log.warning("llm attempt settled late", error=str(error), attempt=attempt.id)
+            failure = DeadlineExceededError(call.deadline)
+        if failure and attempt.status == "ok" and budgets.when_ledger_fails == "refuse":
+            raise failure
+
+    async def _settle(self, attempt: Attempt, *, booked: bool) -> LedgerError | None:
         try:
             if not await self.ledger.settle(attempt) and booked:
                 log.error("llm attempt outlived its reservation, which was charged in full", attempt=attempt.id)
         except LedgerError as error:
             # The reservation stays, and is charged in full when it expires: nothing is lost.
             log.error("llm settlement failed", error=str(error), attempt=attempt.id)  # noqa: TRY400
-            if self.config().budgets.when_ledger_fails == "refuse" and attempt.status == "ok":
-                raise
+            return error
+        return None
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
 """The way from a question to an answer: known answers, candidates, repair, confidence, fallbacks."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -16,9 +16,9 @@ from ai_base.llm.configuration.prices import OFFLINE
 from ai_base.llm.gateway.answers import Answer, Source, cache_key
 from ai_base.llm.gateway.output import Parsed, name_of, parameters, read_text, write_text
 from ai_base.llm.gateway.question import Question
+from ai_base.llm.gateway.stored_answers import StoredAnswers
 from ai_base.llm.interaction import ActiveInteraction
 from ai_base.llm.ledger.ledger import Ledger
-from ai_base.llm.ledger.records import Escalation, new_id, now
 from ai_base.llm.money import dollars
 from ai_base.text.scrub import scrub
 
@@ -60,19 +60,21 @@ class Answering:
     question: Question
     judge: Callable[[Any], float] | None = None
     key: str = field(init=False)
+    stored: StoredAnswers = field(init=False)
 
     def __post_init__(self) -> None:
         question, row = self.question, self.call.row
         prompt, guards = question.prompt, self.candidates.chain(question.chain)
         self.key = cache_key(question, guards)
+        self.stored = StoredAnswers(self.ledger, self.call, self.config.budgets, self.key)
         row.prompt, row.prompt_version, row.chain = prompt.name, prompt.version, question.chain
         row.request, row.output_type = scrub(question.record), name_of(question.output_type)
 
     async def answer(self, fallback: Callable[[], object] | None, *, human: bool) -> Answer[Any]:
         """Return an answer from the best source that has one. Raises as `Gateway.ask`."""
-        if (known := await self._known_answer(human=human)) is not None:
-            return known
         try:
+            if (known := await self._known_answer(human=human)) is not None:
+                return known
             candidate = await self._ask(self.question.chain)
             if self._is_doubtful(candidate):
                 candidate = await self._ask_stronger_chain(candidate)
@@ -88,11 +90,10 @@ class Answering:
 
     async def _known_answer(self, *, human: bool) -> Answer[Any] | None:
         """Return a person's answer to this question, or a fresh one from the cache."""
-        if human or self.config.escalation.human:
-            found = await self._unless_ledger_fails(self.ledger.answered(self.key), None)
-            if (output := self._read_stored(found.answer if found else None)) is not None:
-                return self._answer(output, "human", fallback_reason="answered by a person")
-        if self.config.cache.fresh and (output := await self._cached(self.config.cache.fresh)) is not None:
+        asks_people = human or self.config.escalation.human
+        if asks_people and (output := self._read_stored(await self.stored.from_person())) is not None:
+            return self._answer(output, "human", fallback_reason="answered by a person")
+        if (output := self._read_stored(await self.stored.from_cache(self.config.cache.fresh))) is not None:
             return self._answer(output, "cache", fallback_reason="asked before")
         return None
 
@@ -106,18 +107,21 @@ class Answering:
         reason = f"{type(error).__name__}: {error}"
         self.call.row.error = scrub(reason)
         budget_refused = isinstance(error, errors.BudgetExceededError)
-        if not budget_refused and (output := await self._cached(self.config.cache.stale)) is not None:
+        if not budget_refused and (output := await self._stale_answer()) is not None:
             return self._answer(output, "cache", fallback_reason=reason)
         if fallback is not None:
             return self._answer(fallback(), "fallback", fallback_reason=reason)
         if not human:
             raise error
-        if (escalation := await self._escalate(reason)) is None:
+        if (escalation := await self.stored.ask_person(reason, "")) is None:
             raise error
         raise errors.AwaitingHumanError(escalation) from error
 
-    async def _cached(self, max_age: float) -> Any | None:  # noqa: ANN401
-        return self._read_stored(await self._unless_ledger_fails(self.ledger.cached(self.key, max_age), None))
+    async def _stale_answer(self) -> Any | None:  # noqa: ANN401
+        try:
+            return self._read_stored(await self.stored.from_cache(self.config.cache.stale))
+        except errors.DeadlineExceededError:
+            return None  # the caller's fallback needs no ledger
 
     def _read_stored(self, text: str | None) -> Any | None:  # noqa: ANN401
         """Read a stored answer; None if there is none, or if it does not fit the type."""
@@ -203,35 +207,8 @@ class Answering:
         """Queue the question for a person; until they answer, the model's output is a draft."""
         reason = f"confidence {candidate.confidence} is below {self.config.escalation.confidence}"
         draft = write_text(candidate.output, self.question.output_type)
-        escalation = await self._escalate(reason, draft)
+        escalation = await self.stored.ask_person(reason, draft)
         return self._from_model(candidate, escalation_id=escalation, fallback_reason=f"draft: {reason}")
-
-    async def _escalate(self, reason: str, draft: str = "") -> str | None:
-        """Return the id of the question's open escalation; None if the ledger fails and spending goes on."""
-        row = self.call.row
-        escalation = Escalation(
-            id=new_id(),
-            interaction_id=row.id,
-            created_at=now(),
-            key=self.key,
-            reason=scrub(reason),
-            prompt=row.prompt,
-            request=row.request,
-            draft=scrub(draft),
-            output_type=row.output_type,
-        )
-        log.warning("llm escalated to a person", escalation=escalation.id, reason=reason)
-        return await self._unless_ledger_fails(self.ledger.escalate(escalation), None)
-
-    async def _unless_ledger_fails[R, D](self, query: Awaitable[R], default: D) -> R | D:
-        """Return the default if the ledger fails and `when_ledger_fails` is `spend`."""
-        try:
-            return await query
-        except errors.LedgerError as error:
-            if self.config.budgets.when_ledger_fails == "refuse":
-                raise
-            log.error("llm ledger lost", error=str(error), interaction=self.call.row.id)  # noqa: TRY400
-            return default
 
     # ---- The answer ----
 

@@ -1,5 +1,6 @@
 """Monitors how much of each cap is used: warnings, the soft landing, and the headroom as data."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from decimal import Decimal
 
 import structlog
 
+from ai_base.llm.candidates.attempt import ledger_patience
 from ai_base.llm.configuration.config import Config
 from ai_base.llm.errors import LedgerError
 from ai_base.llm.interaction import ActiveInteraction, anonymous, caps_for
@@ -78,8 +80,9 @@ class CapMonitor:
         caps = self._caps(call.cost_center, call.user)
         if unknown := caps.keys() - self._usages.keys():
             try:
-                found = await self._ledger.headroom(caps, call.row.cost_center, call.row.user)
-            except LedgerError as error:  # the reservation decides whether a lost ledger stops the call
+                async with asyncio.timeout(ledger_patience(call, self._config().budgets)):
+                    found = await self._ledger.headroom(caps, call.row.cost_center, call.row.user)
+            except (LedgerError, TimeoutError) as error:  # the reservation decides whether a lost ledger stops the call
                 log.warning("llm headroom unknown", error=str(error))
                 return ""
             self._usages |= {usage.scope.key: usage for usage in found if usage.scope.key in unknown}

@@ -73,7 +73,7 @@ class Interactions:
         """Record the interaction; after its deadline, in the background."""
         try:
             failure = await shielded(self._record(call), max(SHORTEST_WAIT, call.ends - time.monotonic()))
-        except LedgerError as error:
+        except TimeoutError as error:
             log.warning("llm interaction recorded late", error=str(error), interaction=call.row.id)
             return
         if failure and call.row.status == "ok" and self._config().budgets.when_ledger_fails == "refuse":
