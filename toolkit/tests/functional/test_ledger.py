@@ -1,6 +1,7 @@
 """The ledger on real databases: what it holds, what it refuses, and what it finds again after a crash."""
 
 import asyncio
+import json
 import math
 import os
 from collections.abc import AsyncIterator
@@ -318,6 +319,37 @@ async def test_a_newer_database_is_refused_and_left_as_it_is(ledger: Ledger, dat
         await Ledger.open(database_url)
 
     assert (await counters(ledger))[DAY] == (0, CENT)
+
+
+async def test_a_newer_minor_version_does_not_break_an_older_process(ledger: Ledger, database_url: str) -> None:
+    """Such a version has added a column to each table, and to the records of reservations."""
+    before = await reserve(ledger, cap=None)
+    async with ledger.database.transaction() as execute:
+        for table in (*schema.TABLES.values(), "counters", "reservations", "spend_by_day"):
+            await execute(f"ALTER TABLE {table} ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'")
+        await execute("INSERT INTO schema VALUES (?, ?)", (NEWEST[0], 99))
+    lost = await reserve(ledger, cap=None, expires_in=-1)
+    [[record]] = await ledger.database.execute("SELECT record FROM reservations WHERE id = ?", (lost.id,))
+    newer = json.dumps({**json.loads(record), "colour": "red"})
+    await ledger.database.execute("UPDATE reservations SET record = ? WHERE id = ?", (newer, lost.id))
+
+    for older in (ledger, await Ledger.open(database_url)):
+        asked = interaction(response="yes")
+        tried = attempt(asked)
+        await older.reserve(tried, asked, {DAY: None}, 60)
+        assert await older.settle(tried)
+        await older.record(asked, answer=("key", "yes"))
+        waiting = await older.escalate(question(asked.id))
+        await older.answer(waiting, "no", "Ada")
+        await older.add_steps([Step(new_id(), asked.id, asked.id, AT)])
+        assert (await older.interaction(asked.id))[1] == [tried]
+        assert await older.cached("key", 60) == "yes"
+        assert len(await older.steps(asked.id)) == 1
+    assert await ledger.settle(before)
+    [[status]] = await older.database.execute("SELECT status FROM attempts WHERE id = ?", (lost.id,))
+    assert status == "lost"
+    assert await differences(older) == []
+    await older.close()
 
 
 async def test_an_older_database_takes_the_steps_that_it_lacks(

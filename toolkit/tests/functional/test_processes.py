@@ -97,16 +97,21 @@ def test_a_process_that_is_killed_in_a_call_loses_nothing(prompts: Path, databas
     code = f"""
         import asyncio
         from ai_base.llm.gateway.gateway import Gateway
-        from ai_base.testing.doubles import RuleModel, Step
+        from ai_base.testing.doubles import RuleModel
+
+        asked = []
+
+        async def hang(prompt):
+            asked.append(prompt)
+            if len(asked) == 10:
+                print("under way", flush=True)
+            await asyncio.Event().wait()
 
         async def main():
-            model = RuleModel(dict([(".*", Step("x", delay=60))]))
+            model = RuleModel(dict([(".*", hang)]))
             options = dict(config={CONFIG!r}, prompts={str(prompts)!r}, database_url={database!r})
             async with Gateway.open(models=dict(main=model), **options) as gateway:
                 asks = [gateway.ask("plain", dict(question="I am bob@example.com")) for _ in range(10)]
-                asks = [asyncio.create_task(ask) for ask in asks]
-                await asyncio.sleep(0.5)
-                print("under way", flush=True)
                 await asyncio.gather(*asks)
 
         asyncio.run(main())
@@ -158,7 +163,7 @@ def test_two_processes_share_one_cap(prompts: Path, database: str, look: Any) ->
     processes = [subprocess.Popen(program(code), stdout=subprocess.PIPE, text=True) for _ in range(2)]
     refused, failed = 0, 0
     for process in processes:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
         counts = json.loads(output.splitlines()[-1])
         refused, failed = refused + counts[0], failed + counts[1]
 
