@@ -1,7 +1,10 @@
-"""What the tests of documents share: indexes of both kinds, and PDFs made by hand, harmless and hostile ones."""
+"""What the tests of documents share: indexes of both kinds, replies with embeddings, harmless and hostile PDFs."""
 
+import json
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,11 +12,25 @@ from ai_base.documents.chunks import Chunk, split
 from ai_base.documents.hashing import DIMENSIONS, hash_embed
 from ai_base.documents.index import Index
 from ai_base.documents.postgres_index import PostgresIndex
-from ai_base.documents.repository import Known
+from ai_base.documents.repository import Change, DocumentRepository, Known
 from ai_base.documents.sqlite_index import SQLiteIndex
+from ai_base.testing.loopback import Reply
 
 MODEL = "offline:hashing"
+ODD_NAMES = ["quote'\".md", "line\nfeed.md", "emoji 🙂 é.md", "a%20b#?*.md", "deep/er/x.md"]
 NO_VECTOR = np.zeros(DIMENSIONS, np.float32)
+
+
+async def all_changes(
+    repository: DocumentRepository, known: dict[str, Known] | None = None, glob: str = "*"
+) -> dict[str, Change]:
+    """Return the changes by path."""
+    return {change.path: change async for change in repository.changes(known or {}, glob)}
+
+
+def remember(changes: dict[str, Change]) -> dict[str, Known]:
+    """Return what an index would remember of documents."""
+    return {path: Known(change.etag, change.digest) for path, change in changes.items()}
 
 
 def open_index_at(place: str, model: str, recipe: str = "1") -> Index:
@@ -31,6 +48,15 @@ def put(index: Index, path: str, markdown: str, etag: str = "1") -> list[Chunk]:
 def found(index: Index, question: str, limit: int = 5) -> list[str]:
     """Return the texts that are found by their words."""
     return [passage.chunk.text for passage in index.search(question, NO_VECTOR, limit, 0.0) if passage.score]
+
+
+def embed_reply(body: Mapping[str, Any], vectors: Sequence[Sequence[float]] | None = None) -> Reply:
+    """Answer as the embeddings endpoint does; a token is four bytes."""
+    found = hash_embed(list(body["input"]))[:, : body.get("dimensions")].tolist() if vectors is None else vectors
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(found)]
+    tokens = sum(len(text.encode()) for text in body["input"]) // 4
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return Reply(raw=json.dumps({"object": "list", "model": body["model"], "data": data, "usage": usage}))
 
 
 def pdf(text: str) -> bytes:

@@ -1,9 +1,10 @@
 """Builds: what is embedded, what is left out, and what an interrupted build leaves."""
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -146,13 +147,42 @@ async def test_a_build_whose_embeddings_fail_goes_on_where_it_was(
     assert len({text for texts in shop.embedded for text in texts}) == sum(map(len, shop.embedded)) == 2 * BATCH
 
 
+async def test_a_file_of_100_mb_is_a_skip(shop: Workshop) -> None:
+    shop.write(good_md="Text.", huge_md=b"word " * 20_000_000)
+    report = await shop.build()
+    assert report.left_out == {"huge.md": "100,000,000 bytes, more than 1,000,000"}
+    report = await shop.build(max_bytes=200_000_000)  # it is read, but its text is too long to keep
+    assert report.left_out == {"huge.md": "its text has more than 50 MB"}
+    assert shop.found("text word") == ["good.md"]
+
+
+async def test_a_document_without_text_below_its_headings_is_told(shop: Workshop) -> None:
+    shop.write(good_md="Text.", title_md="# Title\n\n## Part\n")
+    assert (await shop.build()).left_out == {"title.md": "there is no text below its headings"}
+
+
+async def test_a_plan_tells_what_a_build_would_do_and_writes_nothing(shop: Workshop) -> None:
+    shop.write(a_md="First.", b_md="", c_md="Second.")
+    await shop.build()
+    shop.embedded.clear()
+    shop.write(a_md="Edited.", b_md="No longer empty.", d_md=b"\xff")
+    builder = Builder(DocumentRepository(shop.folder.as_uri()), shop.index, shop._embed, shop.worker)  # noqa: SLF001
+    plan = await builder.plan(lambda texts: [text for text in texts if text != "Edited."])
+    assert (plan.indexed, plan.chunks, plan.texts, plan.size) == (2, 2, 1, len("No longer empty."))
+    assert plan.left_out.keys() == {"d.md"}
+    assert shop.embedded == []
+    assert shop.found("first edited") == ["a.md"]
+    assert shop.index.status().unreadable.keys() == {"b.md"}
+
+
+# ---- Processes ----
+
 BUILD = """
 import asyncio, sys
-from pathlib import Path
+from document_cases import open_index_at
 from ai_base.documents.build import Builder
 from ai_base.documents.hashing import hash_embed
 from ai_base.documents.repository import DocumentRepository
-from ai_base.documents.sqlite_index import SQLiteIndex
 from ai_base.documents.worker import ParsingWorker
 
 async def embed(texts):
@@ -162,33 +192,57 @@ async def embed(texts):
     return hash_embed(texts)
 
 async def main():
-    index = SQLiteIndex(Path(sys.argv[2]), "offline:hashing", "1")
     async with ParsingWorker() as worker:
+        index = open_index_at(sys.argv[2], "offline:hashing")
         await Builder(DocumentRepository(sys.argv[1]), index, embed, worker).run()
 
 asyncio.run(main())
 """
 
 
-def test_a_build_that_is_killed_loses_nothing(tmp_path: Path) -> None:
-    folder, file, log = tmp_path / "docs", tmp_path / "index.db", tmp_path / "log"
-    folder.mkdir()
+@pytest.fixture
+def start_build(tmp_path: Path, index_place: str) -> Callable[[], subprocess.Popen[str]]:
+    """Build an index of `docs` in another process, which writes what it embeds to `log` and tells each batch."""
+    command = [sys.executable, "-c", BUILD, str(tmp_path / "docs"), index_place, str(tmp_path / "log")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    (tmp_path / "docs").mkdir()
+    return lambda: subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_a_build_that_is_killed_loses_nothing(
+    tmp_path: Path, start_build: Callable[[], subprocess.Popen[str]], open_index: Callable[[], Index]
+) -> None:
     for number in range(5 * BATCH):
-        (folder / f"{number}.md").write_text(f"Document {number}.")
-    command = [sys.executable, "-c", BUILD, str(folder), str(file), str(log)]
+        (tmp_path / "docs" / f"{number}.md").write_text(f"Document {number}.")
     kills = 3
     for batches in range(1, kills + 1):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with start_build() as process:
             assert process.stdout is not None
             for _ in range(min(batches, 2)):
                 assert process.stdout.readline() == "batch\n"
             process.send_signal(signal.SIGKILL)
-    index = SQLiteIndex(file, "offline:hashing", "1")
+    index = open_index()
     assert index.search("document", hash_embed(["document"])[0], 1)[0].score > 0  # usable as it is
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with start_build() as process:
+        process.communicate()
     status = index.status()
-    assert (status.documents, status.chunks) == (5 * BATCH, 5 * BATCH)
-    index.close()
-    paid = log.read_text().splitlines()
+    assert (process.returncode, status.documents, status.chunks) == (0, 5 * BATCH, 5 * BATCH)
+    paid = (tmp_path / "log").read_text().splitlines()
     assert len(set(paid)) == 5 * BATCH
     assert len(paid) <= 5 * BATCH + kills * BATCH  # what was in flight at each kill
+
+
+def test_two_builders_do_not_spoil_each_other(
+    tmp_path: Path, start_build: Callable[[], subprocess.Popen[str]], open_index: Callable[[], Index]
+) -> None:
+    for number in range(2 * BATCH):
+        (tmp_path / "docs" / f"{number}.md").write_text(f"Document {number}.")
+    builders = [start_build(), start_build()]
+    for builder in builders:
+        builder.communicate()
+    assert [builder.returncode for builder in builders] == [0, 0]
+    index = open_index()
+    status = index.status()
+    assert (status.documents, status.chunks) == (2 * BATCH, 2 * BATCH)
+    vector = hash_embed(["Document 7."])[0]
+    assert [each.chunk.path for each in index.search("document 7", vector, 1)] == ["7.md"]

@@ -1,20 +1,24 @@
 """Embeddings under the guards: what is sent, what is paid, and what of a reply is believed."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from document_cases import embed_reply
 from pydantic_ai import models
 
+from ai_base.documents.build import Builder
 from ai_base.documents.cache import EmbeddingCache
 from ai_base.documents.embeddings import BATCH_TEXTS, Embeddings
 from ai_base.documents.hashing import hash_embed
+from ai_base.documents.repository import DocumentRepository
+from ai_base.documents.sqlite_index import SQLiteIndex
+from ai_base.documents.worker import ParsingWorker
 from ai_base.llm import AllCandidatesFailedError, BudgetExceededError, ConfigError, Gateway
 from ai_base.llm.errors import InvalidInputError
 from ai_base.testing.loopback import LoopbackProvider, Reply
@@ -22,15 +26,6 @@ from ai_base.testing.loopback import LoopbackProvider, Reply
 MODEL = "openai:text-embedding-3-small"
 
 type OpenEmbeddings = Callable[..., AbstractAsyncContextManager[Embeddings]]
-
-
-def embed_reply(body: Mapping[str, Any], vectors: Sequence[Sequence[float]] | None = None) -> Reply:
-    """Answer as the embeddings endpoint does; a token is four bytes."""
-    found = hash_embed(list(body["input"]))[:, : body.get("dimensions")].tolist() if vectors is None else vectors
-    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(found)]
-    tokens = sum(len(text.encode()) for text in body["input"]) // 4
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return Reply(raw=json.dumps({"object": "list", "model": body["model"], "data": data, "usage": usage}))
 
 
 @pytest.fixture
@@ -61,9 +56,8 @@ def open_embeddings(tmp_path: Path) -> OpenEmbeddings:
         }
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
         async with Gateway.open(config=config, prompts=tmp_path, database_url=url) as gateway:
-            cache = EmbeddingCache(tmp_path / "embeddings.db")
-            yield Embeddings(gateway, cache, dimensions=dimensions)
-            cache.close()
+            with closing(EmbeddingCache(tmp_path / "embeddings.db")) as cache:
+                yield Embeddings(gateway, cache, dimensions=dimensions)
 
     return opened
 
@@ -107,8 +101,38 @@ async def test_the_cache_tells_dimensions_and_questions_apart(
     assert [request.body.get("dimensions") for request in provider.requests] == [None, None, 64]
 
 
+async def test_the_cache_tells_models_apart(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
+    for number, model in enumerate((MODEL, "openai:text-embedding-3-large"), start=1):
+        async with open_embeddings(provider.url, model=model) as embeddings:
+            await embeddings.embed_documents(["invoices are late"])
+        assert provider.count == number
+
+
+async def test_processes_share_the_cache(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
+    async with open_embeddings(provider.url) as one, open_embeddings(provider.url) as two:
+        await one.embed_documents(["one"])
+        await two.embed_documents(["one", "two"])
+        await one.embed_documents(["two"])
+    assert [request.body["input"] for request in provider.requests] == [["one"], ["two"]]
+
+
+async def test_an_edited_paragraph_embeds_one_chunk(
+    provider: LoopbackProvider, open_embeddings: OpenEmbeddings, tmp_path: Path
+) -> None:
+    parts = [f"## Part {number}\n\nText of part {number}." for number in range(9)]
+    repository = DocumentRepository(str(tmp_path / "docs"))
+    async with open_embeddings(provider.url) as embeddings, ParsingWorker() as worker:
+        with closing(SQLiteIndex(tmp_path / "index.db", embeddings.space, "1")) as index:
+            for _ in range(2):
+                await repository.write("a.md", "\n\n".join(parts).encode())
+                await Builder(repository, index, embeddings.embed_documents, worker).run()
+                parts[4] = "## Part 4\n\nEdited."
+    assert [len(request.body["input"]) for request in provider.requests] == [9, 1]
+    assert provider.requests[1].body["input"] == ["Part 4\n\nEdited."]
+
+
 async def test_many_texts_go_in_batches(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
-    texts = [f"text {number}" for number in range(BATCH_TEXTS + 1)] + ["x" * 150_000, "y" * 150_000]
+    texts = [*(f"text {number}" for number in range(BATCH_TEXTS + 1)), "x" * 150_000, "y" * 150_000]
     async with open_embeddings(provider.url) as embeddings:
         assert (await embeddings.embed_documents(texts)).shape == (len(texts), 384)
     assert [len(request.body["input"]) for request in provider.requests] == [BATCH_TEXTS, 2, 1]
@@ -168,9 +192,9 @@ async def test_another_model_never_takes_over(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="different models embed differently: text-embedding-3-large, text-embed"):
             await embeddings.embed_documents(["one"])
         embeddings.chain = "missing"
+        embeddings.cache.close()
         with pytest.raises(ConfigError, match="none is called 'missing'"):
             await embeddings.embed_documents(["one"])
-        embeddings.cache.close()
 
 
 @pytest.mark.parametrize(
@@ -187,25 +211,24 @@ async def test_a_reply_that_is_not_what_was_asked_for_is_not_kept(
     provider: LoopbackProvider, open_embeddings: OpenEmbeddings, vectors: list[list[float]], reason: str
 ) -> None:
     provider.behaviour = lambda body: embed_reply(body, vectors)
+    texts = ["one", "two", "three"]
     async with open_embeddings(provider.url, dimensions=2) as embeddings:
         with pytest.raises(AllCandidatesFailedError, match=reason):
-            await embeddings.embed_documents(["one", "two", "three"])
-        assert len(embeddings.missing(["one", "two", "three"])) == 3
+            await embeddings.embed_documents(texts)
+        assert embeddings.missing(texts) == texts
         assert [row[1:3] for row in await attempts_of(embeddings)] == [("ok", 2)]  # paid once, and not asked again
 
 
-async def test_a_service_that_does_not_answer_in_time_is_given_up(
+async def test_a_service_that_answers_after_40_seconds_is_given_up(
     provider: LoopbackProvider, open_embeddings: OpenEmbeddings
 ) -> None:
-    with LoopbackProvider(Reply(hang=True)) as silent:
-        retry = {"attempts": 1, "deadline": 120}
-        candidate = {"timeout": 1}
-        async with open_embeddings(silent.url, retry=retry, candidate=candidate) as embeddings:
-            with pytest.raises(AllCandidatesFailedError, match="Timeout"):
-                await asyncio.wait_for(embeddings.embed_documents(["one"]), 60)
-            ((_, status, _, cost),) = await attempts_of(embeddings)
-            assert (status, cost) == ("failed", 60)  # it may have been charged: three bytes, as tokens
-    assert provider.count == 0
+    provider.behaviour = Reply(delay=40)
+    retry = {"attempts": 1, "deadline": 120}
+    async with open_embeddings(provider.url, retry=retry, candidate={"timeout": 1}) as embeddings:
+        with pytest.raises(AllCandidatesFailedError, match="Timeout"):
+            await asyncio.wait_for(embeddings.embed_documents(["one"]), 30)
+        ((_, status, _, cost),) = await attempts_of(embeddings)
+        assert (status, cost) == ("failed", 60)  # it may have been charged: three bytes, as tokens
 
 
 async def test_personal_data_stays_here_if_it_must(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
