@@ -31,7 +31,7 @@ LONGEST_TEST = 180.0
 GRACE = 30.0
 """Seconds in which an interrupted test can stop what it started."""
 RED, HANGS, GREEN = "red", "red: hangs", "STILL GREEN"
-BROKEN, MISPLACED = "DOES NOT RUN", "DOES NOT APPLY"
+RED_BEFORE, BROKEN, MISPLACED = "RED BEFORE", "DOES NOT RUN", "DOES NOT APPLY"
 
 
 class MutationError(ValueError):
@@ -112,7 +112,25 @@ def unplug(mutation: Mutation, root: Path) -> Result:
             path.write_text(mutation.apply(path.read_text(encoding="utf-8")), encoding="utf-8")
         except MutationError as error:
             return Result(MISPLACED, str(error))
-        return run_tests(copy, [mutation.promise.test], LONGEST_TEST)
+        code, output = run_pytest(copy, [mutation.promise.test], LONGEST_TEST, "-x")
+    if code is None:
+        return Result(HANGS, f"no end within {LONGEST_TEST:g} s")
+    summary = re.search(r"^(?:FAILED|ERROR) .*? - (.*)", output, re.MULTILINE)
+    reason = summary[1] if summary else output.strip().rpartition("\n")[2]
+    return Result({0: GREEN, 1: RED}.get(code, BROKEN), reason)
+
+
+def find_red(root: Path, tests: Sequence[str]) -> set[str]:
+    """Run the tests without any edit; return those that are not green, and files that cannot be imported.
+
+    Raises:
+        MutationError: They cannot be run.
+    """
+    code, output = run_pytest(root, tests, LONGEST_TEST * len(tests), "--numprocesses", str(WORKERS))
+    if code not in (0, 1):
+        raise MutationError(f"the tests cannot be run; does each of them exist? {output}")
+    found = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    return {name.partition("[")[0] for name in found}
 
 
 @contextmanager
@@ -127,11 +145,14 @@ def copied(root: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def run_tests(folder: Path, tests: Sequence[str], seconds: float, *options: str) -> Result:
-    """Run tests on the library in the folder; PYTHONPATH has precedence over the installed one."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *options, *tests]
+def run_pytest(folder: Path, tests: Sequence[str], seconds: float, *options: str) -> tuple[int | None, str]:
+    """Run tests on the library in the folder; PYTHONPATH has precedence over the installed one.
+
+    Returns:
+        The exit code, or None if they did not end in time; and the output.
+    """
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, *tests],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(folder / "src"), "COLUMNS": "300"},
         stdout=subprocess.PIPE,
@@ -142,13 +163,11 @@ def run_tests(folder: Path, tests: Sequence[str], seconds: float, *options: str)
     try:
         output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        return Result(HANGS, f"no end within {seconds:g} s")
+        return None, ""
     finally:
         if process.returncode is None:
             _stop(process)
-    summary = re.search(r"^(?:FAILED|ERROR) .*? - (.*)", output, re.MULTILINE)
-    reason = summary[1] if summary else output.strip().rpartition("\n")[2]
-    return Result({0: GREEN, 1: RED}.get(process.returncode, BROKEN), reason)
+    return process.returncode, output
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
@@ -175,14 +194,15 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         print(f"no promise, file or test has the text {only!r}", file=sys.stderr)
         return 2
     with copied(root) as copy:  # later edits of the originals do not matter
-        tests = sorted({each.promise.test for each in mutations})
-        before = run_tests(copy, tests, LONGEST_TEST * len(tests), "--numprocesses", str(WORKERS))
-        if before.verdict != GREEN:
-            print(f"the tests are not green without a mutation: {before.reason}", file=sys.stderr)
-            return 2
+        red = find_red(copy, sorted({each.promise.test for each in mutations}))
+
+        def tried(mutation: Mutation) -> Result:
+            test = mutation.promise.test
+            return Result(RED_BEFORE) if {test, test.partition("::")[0]} & red else unplug(mutation, copy)
+
         failed = 0
         with ThreadPoolExecutor(WORKERS) as pool:
-            results = pool.map(lambda each: unplug(each, copy), mutations)
+            results = pool.map(tried, mutations)
             for mutation, (verdict, reason) in zip(mutations, results, strict=True):
                 failed += verdict not in (RED, HANGS)
                 print(f"{verdict:<15}{mutation.promise.text[:60]:<62}{reason[:120]}", flush=True)

@@ -55,16 +55,30 @@ def test_only_some_are_tried_and_all_red_is_a_success(project: Path, capsys: pyt
     assert unplug.main(["--only", "triple"], project) == 2
 
 
-def test_a_test_that_is_red_anyway_proves_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("old", "new"), [("== 4", "== 5"), ("from promised", "from nothing")])
+def test_a_test_that_is_red_anyway_proves_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str], old: str, new: str
+) -> None:
     test = project / "tests" / "unit" / "test_promised.py"
-    test.write_text(test.read_text(encoding="utf-8").replace("== 4", "== 5"), encoding="utf-8")
+    test.write_text(test.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
-    assert unplug.main([], project) == 2
-    assert "the tests are not green without a mutation: assert 4 == 5" in capsys.readouterr().err
+    assert unplug.main(["--only", "It doubles"], project) == 1
+    assert [line[:10] for line in capsys.readouterr().out.splitlines()] == ["RED BEFORE"] * 3 + ["0 of 3 mut"]
 
 
-def test_a_test_that_hangs_is_ended(project: Path) -> None:
+def test_a_test_that_is_not_there_is_an_error(project: Path) -> None:
+    checklist = project / "docs" / "checklist.md"
+    checklist.write_text(checklist.read_text(encoding="utf-8").replace("test_nothing", "test_gone"), encoding="utf-8")
+
+    with pytest.raises(unplug.MutationError, match="does each of them exist"):
+        unplug.main([], project)
+
+
+def test_a_test_that_hangs_is_ended_and_counts_as_red(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is: it hangs for longer."""
-    result = unplug.run_tests(project, ["tests/unit/test_promised.py::test_for_ever"], 0.5)
+    monkeypatch.setattr(unplug, "LONGEST_TEST", 0.5)
+    promise = unplug.Promise("It ends", ("src/promised.py",), "tests/unit/test_promised.py::test_for_ever")
 
-    assert result.verdict == "red: hangs"
+    result = unplug.unplug(unplug.Mutation(promise, "src/promised.py", "number * 2", "number"), project)
+
+    assert result == ("red: hangs", "no end within 0.5 s")
