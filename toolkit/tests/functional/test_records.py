@@ -114,6 +114,18 @@ async def test_replay_asks_again(open_gateway: Any) -> None:
     assert models["main"].prompts == ["Triage: ?", "Triage: ?"]
 
 
+async def test_a_call_takes_fifteen_statements(open_gateway: Any) -> None:
+    """Reserve 4, settle 6, record 4, and one that looks for a person's answer. A cap takes no further one."""
+    model = RuleModel({".*": answered("x")})
+    async with open_gateway(main=model, budgets={"overall": {"day": "1", "hour": "1"}}) as gateway:
+        await gateway.ask(*ASK)
+        statements: list[str] = []
+        gateway.ledger.database._connection.set_trace_callback(statements.append)  # noqa: SLF001
+        await gateway.ask(*ASK)
+
+    assert len(statements) == 15, statements
+
+
 async def turns(count: int) -> None:
     """Let every other task run as far as it gets."""
     for _ in range(count):

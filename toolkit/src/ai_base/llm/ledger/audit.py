@@ -1,4 +1,4 @@
-"""For tests and benchmarks: do the counters of a ledger agree with its rows?"""
+"""Checks, for tests and benchmarks, that the counters of a ledger agree with its rows."""
 
 import json
 from collections import Counter

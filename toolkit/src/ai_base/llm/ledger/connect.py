@@ -1,4 +1,4 @@
-"""Which database a URL names."""
+"""Opens the database that a URL names."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is spent and held per scope: a cost centre, a user or the whole, in a minute, an hour, a day or a month."""
+"""Money spent and held per scope: overall, a cost centre or a user, in a minute, an hour, a day or a month."""
 
 # ruff: noqa: S608 - values are never formatted into a statement, only their placeholders
 
@@ -107,23 +107,26 @@ def month_end(at: str) -> str:
 
 @lru_cache(10)
 def _add_statement(rows: int) -> str:
-    """Return an upsert of so many counters.
+    """Return an upsert of so many counters, which returns their totals.
 
     It locks the rows in the order of its values: with sorted scopes, no two transactions wait for each other.
     """
     return (
         f"INSERT INTO counters (scope, expires, spent, held) VALUES {', '.join(['(?, ?, ?, ?)'] * rows)} "
         "ON CONFLICT (scope) DO UPDATE SET spent = counters.spent + excluded.spent, "
-        "held = counters.held + excluded.held"
+        "held = counters.held + excluded.held RETURNING scope, spent, held"
     )
 
 
-async def add(execute: Execute, scopes: Sequence[Scope], *, spent: int = 0, held: int = 0) -> None:
-    """Add to every counter."""
+async def add(
+    execute: Execute, scopes: Sequence[Scope], *, spent: int = 0, held: int = 0
+) -> dict[str, tuple[int, int]]:
+    """Add to every counter. Returns what is `spent` and `held` now, by key."""
     values: list[object] = []
     for scope in scopes:
         values += (scope.key, scope.expires, spent, held)
-    await execute(_add_statement(len(scopes)), values)
+    rows = await execute(_add_statement(len(scopes)), values)
+    return {key: (all_spent, all_held) for key, all_spent, all_held in rows}
 
 
 async def hold(
@@ -134,11 +137,12 @@ async def hold(
     Raises:
         BudgetExceededError: A cap would be exceeded, and `enforce` is set. The transaction has to be rolled back.
     """
-    await add(execute, scopes, held=amount)  # first, because it locks the counters
-    capped = [(scope, cap) for scope in scopes if (cap := caps.get(scope.key)) is not None]
-    totals = await read_totals(execute, [scope.key for scope, _ in capped]) if capped else {}
+    totals = await add(execute, scopes, held=amount)
     usages = []
-    for scope, cap in capped:
+    for scope in scopes:
+        cap = caps.get(scope.key)
+        if cap is None:
+            continue
         spent, held = totals[scope.key]
         if enforce and spent + held > cap:
             raise BudgetExceededError(scope.key, dollars(cap), dollars(spent), dollars(held - amount), dollars(amount))
@@ -156,7 +160,7 @@ async def read_totals(execute: Execute, keys: Sequence[str]) -> dict[str, tuple[
 async def read_headroom(
     execute: Execute, at: str, scopes: Sequence[Scope], caps: Mapping[str, int | None]
 ) -> list[Headroom]:
-    """Return the usage of every cap and the pace of its subject."""
+    """Return the usage of every cap, and how fast its subject spends."""
     moment = datetime.fromisoformat(at)
     minutes = [(moment - timedelta(minutes=ago)).isoformat()[: PREFIXES["minute"]] for ago in range(60)]
     capped = [(scope, cap) for scope in scopes if (cap := caps.get(scope.key)) is not None]
@@ -171,5 +175,5 @@ async def read_headroom(
 
 
 async def delete_expired(execute: Execute, at: str) -> None:
-    """Delete the counters of long past periods that nothing is held in."""
+    """Delete expired counters, unless something is still held in them."""
     await execute("DELETE FROM counters WHERE held = 0 AND expires < ?", (at,))

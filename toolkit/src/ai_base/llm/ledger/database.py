@@ -1,4 +1,4 @@
-"""What the ledger needs of a database, whichever it is: whole transactions or none."""
+"""The interface between the ledger and its database: transactions that are committed as a whole or not at all."""
 
 import asyncio
 import os
@@ -68,7 +68,7 @@ class Database(ABC):
         """Close every connection."""
 
     async def checkpoint(self) -> None:
-        """Remove copies of deleted rows that the database has under its own control, such as in a log."""
+        """Remove the copies of deleted rows that the database itself keeps, such as those in a write-ahead log."""
         return
 
     def check_caller(self) -> None:

@@ -16,7 +16,7 @@ from ai_base.llm.ledger.retention import Pruned
 from ai_base.text.scrub import scrub
 
 RECOVERY_INTERVAL = 60.0
-"""Seconds between two searches for reservations that nobody will settle."""
+"""Seconds between two searches for reservations that will not be settled."""
 
 _ROLL_UP = """INSERT INTO spend_by_day (day, cost_center, model, prompt, calls, input_tokens, output_tokens, cost)
 VALUES (?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT (day, cost_center, model, prompt)

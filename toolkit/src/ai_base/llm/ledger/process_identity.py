@@ -1,4 +1,4 @@
-"""Who holds what is unfinished: a process, named so that others can see whether it lives."""
+"""The identity of a process that owns reservations, by which others can tell whether it is still alive."""
 
 import os
 import secrets
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @cache
 def _here() -> str:
-    """Name this host and, as containers may share its name, the space in which its process ids count."""
+    """Return the host name and, because containers may share it, the namespace of the process ids."""
     space = Path("/proc/self/ns/pid")
     return f"{socket.gethostname()} {space.readlink() if space.is_symlink() else ''}"
 
@@ -20,12 +20,12 @@ def _token(_pid: int) -> str:
 
 
 def owner() -> str:
-    """Name this process, for others to see whether it lives: `host:pid:token`, as a pid is used again."""
+    """Return the name of this process: `host:pid:token`. The token differs if the operating system reuses the pid."""
     return f"{_here()}:{os.getpid()}:{_token(os.getpid())}"
 
 
 def is_dead(name: str) -> bool:
-    """Tell whether a process has certainly ended; of another host's, nobody can tell."""
+    """Return whether a process has certainly ended. False for a process of another host, which cannot be checked."""
     host, pid, token = name.rsplit(":", 2)
     if host != _here():
         return False
@@ -33,6 +33,6 @@ def is_dead(name: str) -> bool:
         return token != _token(os.getpid())
     try:
         os.kill(int(pid), 0)
-    except OSError as error:  # one that may not be signalled lives
+    except OSError as error:  # a process that may not be signalled is alive
         return isinstance(error, ProcessLookupError)
     return False

@@ -18,7 +18,7 @@ def now() -> str:
 
 @contextmanager
 def simulated_time(clock: Callable[[], datetime]) -> Iterator[None]:
-    """Let this process take the time of its records from another clock, for demonstrations and tests."""
+    """Replace the clock from which this process takes the time of its records, for demonstrations and tests."""
     global _clock  # noqa: PLW0603 - one clock a process
     real, _clock = _clock, clock
     try:

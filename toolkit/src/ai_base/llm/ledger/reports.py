@@ -1,4 +1,4 @@
-"""What is read from the ledger: interactions, answers, spend."""
+"""Queries: interactions, stored answers, spend."""
 
 # ruff: noqa: S608 - values are never formatted into a statement, only column names
 

@@ -24,7 +24,7 @@ class SQLite(Database):
     process is waited for.
     """
 
-    exclusive = "SELECT 1"  # a transaction that writes is alone anyway
+    exclusive = "SELECT 1"  # a transaction that writes excludes others anyway
     clustered = " WITHOUT ROWID"
     append_only = (
         """CREATE TRIGGER {0}_update BEFORE UPDATE ON {0} WHEN NOT EXISTS (SELECT 1 FROM pruning)
@@ -121,7 +121,7 @@ def _create_private_file(path: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another one of the same name; None if there is none."""
+    """Return the device and inode of a file, which differ if it was replaced; None if there is no file."""
     try:
         found = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat, and this runs in each transaction
     except OSError:
