@@ -21,13 +21,13 @@ from ai_base.text.reply import ReplyError, parse_reply
 def create_app(package: str, settings: type[AppSettings], summary: str = "") -> typer.Typer:
     """Make a Typer application whose commands find the loaded `settings` in `context.obj`.
 
-    `summary` heads its `--help`; without one, the description in the package's metadata does.
+    `summary` is the first line of `--help`; by default, it is the description in the package's metadata.
 
     An `AIBaseError` ends a command with its message on standard error and the error's exit code. On a terminal only
     warnings are logged unless `-v` is given, so that a person reads the answer; elsewhere `LOG_LEVEL` decides.
     """
     summary = summary or importlib.metadata.metadata(package)["Summary"]
-    # Typer's own tracebacks would show what a provider or a ticket wrote, without scrubbing it.
+    # Typer's own tracebacks would show the text of a provider or a user without scrubbing it.
     app = typer.Typer(
         name=package.replace("_", "-"), no_args_is_help=True, help=summary, pretty_exceptions_enable=False
     )
@@ -73,7 +73,7 @@ def read_file(file: typer.FileText) -> str:
 
 
 def parse_file(file: typer.FileText, schema: str) -> str:
-    """Return, as JSON, the object that a file with a model's reply holds. `schema` is a Pydantic model, `module:Class`.
+    """Parse a file with a model's reply; return the object as JSON. `schema` is a Pydantic model, `module:Class`.
 
     Raises:
         AIBaseError: The file holds no such object, or one that is cut off; the message says where and why.
@@ -94,7 +94,7 @@ def _load_model(path: str) -> type[BaseModel]:
     try:
         model = getattr(importlib.import_module(module), name)
     except Exception as error:  # importing runs whatever the module holds
-        raise typer.BadParameter(f"{path}: {error}", param_hint="--schema") from error
+        raise typer.BadParameter(f"{path} is not module:Class: {error}", param_hint="--schema") from error
     if not (isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel):
         raise typer.BadParameter(f"{path} is not a Pydantic model", param_hint="--schema")
     return model

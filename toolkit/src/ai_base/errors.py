@@ -4,7 +4,7 @@ from typing import ClassVar
 
 
 class AIBaseError(Exception):
-    """An expected failure; its message says what is wrong and what to do. The command line prints it, without trace."""
+    """An expected failure; its message says what is wrong and what to do. Commands print it without a traceback."""
 
     exit_code: ClassVar[int] = 1
-    """With which a command ends."""
+    """Exit code of a command that ends with this error."""

@@ -23,15 +23,15 @@ def configure_logging(
 ) -> None:
     """Send every log record of the process to `stream` (standard error), as text or as JSON lines.
 
-    `auto` is text where the stream is a terminal, JSON elsewhere. Uncaught exceptions are logged, and those that
-    Python ignores, in `__del__` for example. Call it after the imports: a handler that a library gives its logger later
-    stays. A second call replaces the first.
+    `auto` is text where the stream is a terminal, JSON elsewhere. Uncaught exceptions are logged, also those that
+    Python ignores, such as in `__del__`. Call it after the imports: it cannot remove a handler that a library adds
+    later. A second call replaces the first.
     """
     stream = stream or sys.stderr
     as_json = form == "json" or (form == "auto" and not stream.isatty())
-    # Records of either origin pass these, so that both carry the same fields.
+    # Records of structlog and of the standard library pass these, so that both carry the same fields.
     shared: list[Processor] = [
-        _add_extra,  # first, so that the fields below are what they say
+        _add_extra,  # first, so that `extra` cannot replace the fields below
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -47,7 +47,7 @@ def configure_logging(
         final += [_replace_unwritable, _remove_escape_codes, renderer]
 
     handler = logging.StreamHandler(stream)
-    handler.setLevel(level)  # a library may have set its own logger to more
+    handler.setLevel(level)  # a library may have given its own logger a lower level
     handler.setFormatter(_Formatter(foreign_pre_chain=shared, processors=final))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
@@ -84,7 +84,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 def _as_plain_record(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
-    """Return a record that can be written, with what the original one was about and why it could not be."""
+    """Return a record that can be written: the text of the original, and why the original could not be formatted."""
     return logging.makeLogRecord(
         {
             "name": record.name,
@@ -99,14 +99,14 @@ def _as_plain_record(record: logging.LogRecord, error: Exception) -> logging.Log
 
 
 def _report_lost_record(_handler: logging.Handler, record: logging.LogRecord) -> None:
-    """Say on standard error that a handler could not write a record: a full disk, a closed stream."""
+    """Report on standard error that a handler could not write a record, such as on a full disk."""
     error = sys.exc_info()[1]
     line = (
         f"log record lost: {type(error).__name__}: {_text_of(error)}; {record.levelname} {record.name} "
         f"{record.pathname}:{record.lineno}: {_text_of(record.msg)} {_text_of(record.args)}"
     )
     if sys.stderr is not None:
-        with suppress(OSError, ValueError):  # it may be what cannot be written to
+        with suppress(OSError, ValueError):  # standard error itself may be closed or full
             print(_printable(line), file=sys.stderr)  # noqa: T201
 
 
@@ -114,7 +114,7 @@ _add_attributes = structlog.stdlib.ExtraAdder()
 
 
 def _add_extra(logger: logging.Logger, method: str, record: EventDict) -> EventDict:
-    """Add the fields of `extra`; one that is called `event` becomes `extra_event`, so that the message stays."""
+    """Add the fields of `extra`. One called `event` becomes `extra_event`, so that it does not replace the message."""
     own = {key: record[key] for key in ("event", "_record", "_from_structlog") if key in record}
     record = _add_attributes(logger, method, record)
     if "event" in own and record["event"] is not own["event"]:
@@ -124,17 +124,17 @@ def _add_extra(logger: logging.Logger, method: str, record: EventDict) -> EventD
 
 
 def _text_of(value: object) -> str:
-    """Return a value as text, whatever its class does."""
+    """Return a value as text, even if its class fails to give one."""
     if isinstance(value, str):
         return value
     try:
         return str(value) if isinstance(value, BaseException) else repr(value)
     except Exception as error:  # noqa: BLE001 - any code may run here
-        return f"<{type(value).__name__}, whose text cannot be had: {type(error).__name__}>"
+        return f"<{type(value).__name__} without a text: {type(error).__name__}>"
 
 
 def _replace_unwritable(_logger: object, _method: str, record: EventDict) -> EventDict:
-    """Replace fields whose `repr` raises, which the renderer for terminals calls."""
+    """Replace fields whose `repr` raises, because the renderer for terminals calls it."""
     for key, value in record.items():
         if not isinstance(value, (str, int, float, type(None))) and key != "exc_info":
             try:
@@ -145,12 +145,12 @@ def _replace_unwritable(_logger: object, _method: str, record: EventDict) -> Eve
 
 
 def _remove_escape_codes(_logger: object, _method: str, record: EventDict) -> EventDict:
-    """Keep what a provider or a user wrote from changing the terminal. In JSON, control characters are escaped."""
+    """Remove escape codes, with which logged text could change the terminal. JSON escapes them."""
     return {key: _printable(value) if isinstance(value, str) else value for key, value in record.items()}
 
 
 def _printable(text: str) -> str:
-    return remove_invisible(scrub(text))  # in this order: the rest of an escape code can hide a number's beginning
+    return remove_invisible(scrub(text))  # in this order: what is left of an escape code can hide where a number begins
 
 
 def _write_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
@@ -163,19 +163,19 @@ def _log_uncaught(error: BaseException | None) -> None:
     log = logging.getLogger("uncaught")
     if isinstance(error, KeyboardInterrupt):  # Ctrl-C is what the user wanted
         log.info("interrupted")
-    elif not isinstance(error, SystemExit):  # ends a thread, and is no error there
+    elif not isinstance(error, SystemExit):  # a thread may end with it without an error
         log.critical("uncaught exception", exc_info=error)
 
 
 def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Log an error that Python could only print: in `__del__`, in a callback of the garbage collector."""
+    """Log an exception that has no caller to reach, such as one in `__del__`."""
     where = _text_of(unraisable.object) if unraisable.object is not None else ""
     message = unraisable.err_msg or "exception ignored in"
     logging.getLogger("uncaught").error("%s", message, exc_info=unraisable.exc_value, extra={"object": where})
 
 
 def _to_json(record: Mapping[str, object], **_: object) -> str:
-    """Write a record whatever it holds: losing one over an odd value would be worse than showing its `repr`."""
+    """Write a record as JSON. A value that JSON cannot hold becomes text, so that no record is lost."""
     try:
         return json.dumps(record, default=str, allow_nan=False)
     except Exception:  # noqa: BLE001 - the classes of the values may do anything
@@ -186,7 +186,7 @@ DEEPEST_VALUE = 20
 
 
 def _json_value(value: object, depth: int = 0) -> object:
-    """Return the value if JSON can hold it, else its text; the values beside an odd one keep their types."""
+    """Return the value if JSON can hold it, else its text. The other values of a container keep their types."""
     if value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, (list, tuple)) and depth < DEEPEST_VALUE:

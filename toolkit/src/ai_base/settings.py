@@ -1,4 +1,4 @@
-"""Settings: environment variables over the project's `.env` over defaults, and where the project is.
+"""Settings, and the project's root. Environment variables come before the project's `.env`, and both before defaults.
 
 The project's root is found the same way wherever code runs: command line, test, service, installed wheel.
 `find_root` is the only place that decides it.
@@ -22,7 +22,7 @@ APPLICATIONS = "ai_base.applications"
 """Entry-point group in which a project names its package."""
 
 MARKERS = ("config/llm.toml", ".copier-answers.yml")
-"""Files of which a project's root holds at least one."""
+"""A project's root holds at least one of these files."""
 
 
 class SettingsError(AIBaseError, ValueError):
@@ -37,7 +37,7 @@ class AppSettings(BaseSettings):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
 
     log_format: Annotated[Literal["auto", "console", "json"], BeforeValidator(str.lower)] = "auto"
-    """`auto` is readable text on a terminal and one JSON object a line everywhere else."""
+    """`auto` is readable text on a terminal and one JSON object per line everywhere else."""
 
 
 def load_settings[S: BaseSettings](kind: type[S]) -> S:
@@ -64,8 +64,8 @@ def env_file() -> Path:
 def find_root() -> Path:
     """Return the project's root: the nearest folder at or above the working directory that holds one of `MARKERS`.
 
-    Outside a project it is where the installed application keeps its files: above `src/` of an editable installation,
-    the package itself in a wheel. Without one it is the working directory.
+    Outside a project, it is the folder of the installed application: the one above `src/` for an editable installation,
+    the package's own for a wheel. If no application is installed, it is the working directory.
     """
     here = Path.cwd()
     installed = [folder for name in _applications() for folder in _folders_of(name)]

@@ -150,7 +150,7 @@ def test_a_text_that_is_cut_anywhere_is_no_error(text: str) -> None:
         ('{"a": #fff, "b": 2\n}', "expected a value, found '#'", 6),
         ('{"a": //host/path\n}', "expected a value, found '/'", 6),
         ("[#1, 2\n]", "expected a value, found '#'", 1),
-        ('{"a": ("x")}', "parentheses around a value are no tuple", 6),
+        ('{"a": ("x")}', "parentheses around one value are not a tuple", 6),
         ('{"a": "2"\nlong"}', "expected ',' or '}', found 'l'", 10),
         ('["a" "b"]', "expected ',' or ']', found '\"'", 5),
         ('{"a": [1\n}', "expected ',' or ']', found '}'", 9),

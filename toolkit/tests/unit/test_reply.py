@@ -172,7 +172,7 @@ def test_a_reply_is_a_value() -> None:
         ),
         ('text\n{"name": "Ada"}', "line 2, column 1: age: Field required"),
         ('{"name": "Ada" "age": 36}', "line 1, column 16: expected ',' or '}', found '\"'"),
-        ('{"name": "Ada", "ag', "line 1, column 10: the reply is cut off in or behind 'name'"),
+        ('{"name": "Ada", "ag', "line 1, column 10: the reply is cut off in or after 'name'"),
         ('{"name": "Ada"', "line 1, column 1: the reply is cut off: age: Field required"),
         ('{x} then {"name": "Ada"}', "line 1, column 10: age: Field required"),
         ('{"name": "Ada"} then {x}', "line 1, column 1: age: Field required"),

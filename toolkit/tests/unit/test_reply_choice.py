@@ -73,7 +73,7 @@ def test_a_broken_object_before_the_answer_is_ignored_and_named(text: str) -> No
     ['{"item": "la"mp", "price": 20}', '{"item": "lamp", "price": "unknown"}', '{"item": "lamp", "pr', "{1: 2, "],
 )
 def test_an_object_before_a_broken_one_is_a_draft_and_no_answer(last: str) -> None:
-    with pytest.raises(ReplyError, match="after an object that fits, another one does not"):
+    with pytest.raises(ReplyError, match="an object fits, but a later one does not"):
         parse_reply(f"{DESK_TEXT}\nNo: {last}", Item)
 
 
@@ -188,7 +188,7 @@ def test_an_echo_of_the_schema_is_not_the_answer() -> None:
 
 @pytest.mark.parametrize("text", ['{"weather": "sunny"}', '{"error": {"color": 1}}'])
 def test_an_object_without_a_key_of_the_schema_does_not_fit(text: str) -> None:
-    with pytest.raises(ReplyError, match="none of its keys is one of the schema's"):
+    with pytest.raises(ReplyError, match="none of its keys is in the schema"):
         parse_reply(text, Options)
 
 

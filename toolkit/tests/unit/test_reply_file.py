@@ -40,7 +40,7 @@ def test_a_reply_becomes_json(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("Sorry.", "reply.txt:1:1: no JSON object found"),
-        ('{"color": "red", "si', "reply.txt:1:11: the reply is cut off in or behind 'color'"),
+        ('{"color": "red", "si', "reply.txt:1:11: the reply is cut off in or after 'color'"),
         ('{"color": "red"', "reply.txt: the reply is cut off before its closing brackets"),
     ],
 )

@@ -4,7 +4,7 @@
 
 1. Invisible characters are removed: control characters except tab and line feed, direction overrides, tag characters.
    Joiners stay between emoji and between letters of scripts that need them.
-2. Markup that acts is defused. A Markdown picture becomes a link, because a picture is loaded at once and its address
+2. Active markup is defused. A Markdown picture becomes a link, because a picture is loaded at once and its address
    can carry data away. The `<` of a tag is escaped, except for plain formatting without attributes. The `&` of a
    character reference is escaped if the reference decodes to an invisible character or could spell a scheme.
 3. A space is put into URL schemes that run code, such as `javascript:`.
@@ -104,12 +104,12 @@ class _Filter(Protocol):
 
 
 class _PatternFilter:
-    """Replaces the matches of a pattern. Text that matches `begun` is kept until more of it has come."""
+    """Replaces the matches of a pattern. Text that matches `begun` is held back until more has arrived."""
 
     def __init__(self, pattern: re.Pattern[str], begun: re.Pattern[str]) -> None:
         self.pattern, self.begun = pattern, begun
         self.text = ""
-        """What is not settled yet, after up to two settled characters for the pattern to look back at."""
+        """Up to two settled characters, which the pattern may look back at, then the text that is not settled yet."""
         self.settled = 0
 
     def feed(self, chunk: str, *, last: bool = False) -> str:
@@ -138,7 +138,7 @@ class _MarkupFilter(_PatternFilter):
 
 
 class _SchemeFilter:
-    """Puts a space before the last character of a scheme. It keeps nothing back: what came before cannot change."""
+    """Puts a space before the last character of a scheme. It holds nothing back."""
 
     def __init__(self) -> None:
         self.before = ""
@@ -167,7 +167,7 @@ class _SchemeFilter:
 class Cleaner:
     """`clean` for a text that arrives in pieces. The result does not depend on where the text is cut.
 
-    At most 40 characters are kept back, where the next ones decide what they are.
+    It holds back at most 40 characters, until the next ones decide what they are.
     """
 
     def __init__(self, html: HTML = "escape") -> None:

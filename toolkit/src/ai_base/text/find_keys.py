@@ -1,7 +1,7 @@
 """Finds keys in files, for a commit hook: `python -m ai_base.text.find_keys FILES...`.
 
-It uses the scrubber's list of key forms, prints `file:line: kind` for each key, never the key itself, and exits with 1
-if there is one, with 2 if a file cannot be read. A line that contains `allowlist secret` is left out.
+It uses the scrubber's list of key forms. It prints `file:line: kind` for each key, never the key itself. Exit code 1
+means that a key was found, 2 that a file cannot be read. A line that contains `allowlist secret` is skipped.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Characters that nobody sees: which they are, and where one of them is needed after all."""
+"""Invisible characters, and the contexts in which one of them is needed."""
 
 import re
 
@@ -46,7 +46,7 @@ INVISIBLE = re.compile(
     re.VERBOSE,
 )
 INVISIBLE_BEGUN = re.compile(rf"{_JOINERS}\Z")
-"""An end of a text whose next character decides whether it is invisible."""
+"""A joiner at the end of a text: the next character decides whether it is removed."""
 
 
 def is_invisible(character: str) -> bool:

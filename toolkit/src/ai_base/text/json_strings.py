@@ -41,12 +41,12 @@ class EndOfTextError(Exception):
 
 
 def read_string(text: str, start: int, repairs: set[str]) -> tuple[str, int]:
-    """Read the string whose opening quote is at offset `start`; return its value and the offset behind it.
+    """Read the string whose opening quote is at offset `start`; return its value and the offset after it.
 
     A single or typographic quote inside a word (`it's`) does not close the string, nor does one at the end of the text.
 
-    A code fence on a line of its own belongs to the string if the string is closed where JSON goes on. Otherwise the
-    model stopped in the middle of the string, and the fence ends the text.
+    A code fence on a line of its own belongs to the string if JSON goes on after the closing quote. Otherwise the model
+    stopped in the middle of the string, and the fence ends the text.
 
     Raises:
         EndOfTextError: The string is not closed.

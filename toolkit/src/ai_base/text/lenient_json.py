@@ -51,8 +51,8 @@ class Document:
 
     `start` and `end` are offsets in the text, `reached` is the end of what was read. `positions` maps the path of every
     value to the offset of its beginning. `repairs` names the deviations from JSON. `truncated` says that the text ended
-    before the document did, and `lost` that a value, or a member after a comma, is missing for it: otherwise only
-    closing brackets are.
+    before the document did. `lost` says that a value, or a member after a comma, is missing then; if it is false, only
+    closing brackets are missing.
     """
 
     value: JSON
@@ -125,7 +125,7 @@ class _Reader:
             comma = self.separator(closing, in_object=isinstance(container, dict))
             self.inside_value = True
         if closing == ")" and len(container) == 1 and not comma:
-            raise LenientJSONError("parentheses around a value are no tuple", opened_at)
+            raise LenientJSONError("parentheses around one value are not a tuple", opened_at)
         self.at += 1
 
     def key(self) -> str:

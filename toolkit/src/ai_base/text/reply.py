@@ -1,4 +1,4 @@
-"""From a model's reply, however untidy, to a validated value."""
+"""Parses a model's reply, however untidy, into a validated value."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,13 +15,13 @@ MAX_CHARACTERS = 200_000
 """Longest reply that is read; the replies of models are far shorter."""
 
 MAX_ENCODINGS = 3
-"""How often a reply may be encoded as a JSON string."""
+"""How many times a reply may be encoded as a JSON string."""
 
 
 class ReplyError(ValueError):
-    """The reply holds no value of the wanted type, or none that can be told from the others.
+    """The reply holds no value of the output type, or several different ones.
 
-    `line` and `column` (both from 1) say where, `reason` says why. `truncated` says that the reply ends too early.
+    `line` and `column` count from 1. `truncated` says that the reply ends too early.
     """
 
     def __init__(self, reason: str, line: int, column: int, *, truncated: bool = False) -> None:
@@ -47,7 +47,7 @@ class Reply[T]:
 
 @dataclass(frozen=True)
 class _Fitting[T]:
-    """An object that fits, and where it is."""
+    """An object that fits, and the document that holds it."""
 
     document: Document
     fit: Fit[T]
@@ -82,7 +82,7 @@ def parse_reply[T](
     """Find the value in `text` that `schema` accepts: a Pydantic model, or a `TypeAdapter` of any type.
 
     Prose, code fences and reasoning (`<think>` and the like) around it are skipped. Its syntax is read leniently, see
-    `lenient_json`, and a list of one item or a tool call around it is taken off.
+    `lenient_json`, and a list of one item or a tool call around it is unwrapped.
 
     If two different objects fit, the one that is introduced as final ("Final answer:") is taken, and `repairs` says so;
     without such words the reply is refused. An object is never taken out of a broken one, nor is an earlier object
@@ -111,7 +111,7 @@ def _parse[T](text: str, schema: Schema[T], encodings: int) -> Reply[T]:
     if decoded is not None and encodings:
         reply = _parse(decoded, schema, encodings - 1)
         return replace(reply, repairs=_sorted({*reply.repairs, "encoded twice"}))
-    if not findings.found and not findings.unclosed_reasoning and (scalar := _scalar(text, findings, schema)):
+    if not findings.found and not findings.unclosed_reasoning and (scalar := _parse_scalar(text, findings, schema)):
         return scalar
     return _choose(text, findings, schema)
 
@@ -127,15 +127,15 @@ def _choose[T](text: str, findings: Findings, schema: Schema[T]) -> Reply[T]:
         else:
             failures.append(outcome)
     if not fitting:
-        raise _nothing_fits(text, failures)
+        raise _no_fit_error(text, failures)
     chosen = fitting[-1]
     repairs = {*chosen.document.repairs, *chosen.fit.repairs}
     if any(other.fit.value != chosen.fit.value for other in fitting):
-        chosen = _final(text, fitting)
+        chosen = _choose_final(text, fitting)
         repairs = {*chosen.document.repairs, *chosen.fit.repairs, "other objects ignored"}
     for failure in failures:
         if failure.start > chosen.document.start and failure.relevant:
-            reason = f"after an object that fits, another one does not: {failure.reason}"
+            reason = f"an object fits, but a later one does not: {failure.reason}"
             raise _error(text, failure.position, reason, truncated=failure.cut)
         if failure.relevant:
             repairs.add("broken object ignored")
@@ -154,7 +154,7 @@ def _judge[T](found: Document | Broken, schema: Schema[T]) -> _Fitting[T] | _Fai
     if found.lost:
         last = max(found.positions, key=lambda path: found.positions[path])
         place = ".".join(str(part)[:40] for part in last)
-        reason = f"the reply is cut off in or behind {place!r}"
+        reason = f"the reply is cut off in or after {place!r}"
         return _Failure(found.start, extent, found.positions[last], reason, relevant=True, cut=True)
     outcome = schema.fit(found.value)
     if isinstance(outcome, Misfit):
@@ -165,7 +165,7 @@ def _judge[T](found: Document | Broken, schema: Schema[T]) -> _Fitting[T] | _Fai
     return _Fitting(found, outcome)
 
 
-def _final[T](text: str, fitting: list[_Fitting[T]]) -> _Fitting[T]:
+def _choose_final[T](text: str, fitting: list[_Fitting[T]]) -> _Fitting[T]:
     """Return the one of several different objects that is introduced as final."""
     final = [one for one in fitting if is_introduced_as_final(text, one.document.start)]
     if not final or any(one.fit.value != final[0].fit.value for one in final):
@@ -178,14 +178,14 @@ def _final[T](text: str, fitting: list[_Fitting[T]]) -> _Fitting[T]:
     return final[-1]
 
 
-def _nothing_fits(text: str, failures: list[_Failure]) -> ReplyError:
+def _no_fit_error(text: str, failures: list[_Failure]) -> ReplyError:
     if not failures:
         return ReplyError("no JSON object found", 1, 1)
     furthest = max(failures, key=lambda failure: failure.extent)
     return _error(text, furthest.position, furthest.reason, truncated=failures[-1].cut)
 
 
-def _scalar[T](text: str, findings: Findings, schema: Schema[T]) -> Reply[T] | None:
+def _parse_scalar[T](text: str, findings: Findings, schema: Schema[T]) -> Reply[T] | None:
     """Return the value of a reply that is nothing but a number, string or word, if the schema accepts it."""
     answer = without_fence(text[findings.answer_start :])
     if not answer:

@@ -1,4 +1,4 @@
-"""Find the JSON objects and arrays in a model's reply, outside its reasoning and outside of what is broken."""
+"""Finds the JSON objects and arrays in a model's reply. Reasoning, and the inside of broken JSON, do not count."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ MAX_REREAD = 100_000
 """Most characters that are read again after something broken. Both limits bound the work for a hostile reply."""
 
 MAX_PROSE = 100
-"""A broken bracket is one of prose only if reading fails within so many characters."""
+"""A bracket counts as prose only if reading fails within this many characters."""
 
 _REASONING = (
     "think|thinking|thought|thoughts|antthinking|reasoning|reason|reflection|reflect|scratchpad|analysis|rationale|"
@@ -57,7 +57,7 @@ class Broken:
 class Findings:
     """Objects and arrays of a reply in the order of the text.
 
-    `answer_start` is the offset behind the last reasoning. `unclosed_reasoning` says that a reasoning tag is not
+    `answer_start` is the offset after the last reasoning. `unclosed_reasoning` says that a reasoning tag is not
     closed, so what was found may be reasoning.
     """
 
@@ -101,7 +101,7 @@ class _Search:
         return self.findings
 
     def tag(self, tag: re.Match[str]) -> int:
-        """Return the offset behind the reasoning that a tag begins, or that it ends."""
+        """Return the offset after the reasoning that a tag begins or ends."""
         if tag["final_channel"] or tag["slash"] or tag["bare_slash"]:
             self.findings = Findings(answer_start=tag.end())
             return tag.end()
@@ -115,7 +115,7 @@ class _Search:
         return end
 
     def end_of_reasoning(self, name: str, start: int) -> int:
-        """Return the offset behind the closing tag that belongs to an opening one before `start`, or -1."""
+        """Return the offset after the closing tag that belongs to the opening tag before `start`, or -1."""
         depth = 1
         end = -1
         tags = re.compile(rf"[<\[◁]\|?(?P<slash>/?)\s*(?:\w+:)?{name}\b[^<>\[\]]{{0,100}}[>\]▷]", re.IGNORECASE)
@@ -149,7 +149,7 @@ class _Search:
         return document.end
 
     def after_failure(self, broken: Broken, readable_until: int, reached: int) -> int:
-        """Record something broken, unless it is a bracket in prose, and return the offset behind it."""
+        """Record something broken, unless it is a bracket in prose, and return the offset after it."""
         self.failed = True
         end = self.closing_brackets().get(broken.start, -1)
         if _JSON_BEGINS.match(self.shape, broken.start) or broken.position - broken.start > MAX_PROSE:
@@ -181,7 +181,7 @@ class _Search:
         return boundary.start() if boundary else len(self.shape)
 
     def closing_brackets(self) -> dict[int, int]:
-        """Map the offset of every opening bracket to the one behind the bracket that closes it, strings ignored."""
+        """Map the offset of each opening bracket to the offset after its closing bracket. Strings are ignored."""
         if self.matching is None:
             self.matching = {}
             opened: list[re.Match[str]] = []
@@ -193,7 +193,7 @@ class _Search:
         return self.matching
 
     def is_part(self, document: Document) -> bool:
-        """Tell whether a document stands like a member: behind a key, or next to a comma and another member."""
+        """Tell whether a document looks like a member: it follows a key, or is next to a comma and another member."""
         before = self.shape[max(0, document.start - _NEAR) : document.start]
         after = self.shape[document.end : document.end + _NEAR]
         if (self.failed or self.findings.found) and _BARE_KEY_BEFORE.search(before):

@@ -1,4 +1,4 @@
-"""Tell which of several objects in a reply is introduced as the final answer."""
+"""Tells whether an object in a reply is introduced as the final answer."""
 
 import re
 

@@ -28,7 +28,7 @@ def decode(text: str) -> str | None:
 
 
 def without_fence(text: str) -> str:
-    """Return what stands in a code block if the text is nothing else, without white space around it."""
+    """Return the content of a code block if the text is nothing else. White space around it is removed."""
     text = text.strip()
     fence = _WHOLE_FENCE.fullmatch(text)
     return fence["body"].strip() if fence else text

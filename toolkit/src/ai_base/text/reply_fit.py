@@ -1,4 +1,4 @@
-"""Fit a JSON value that was found in a reply to an output type, and unwrap it if it is wrapped."""
+"""Fits a JSON value of a reply to an output type, and unwraps it first if needed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
@@ -14,7 +14,7 @@ MAX_DETAILS = 5
 """Most validation errors that one message lists."""
 
 MAX_WRAPPERS = 4
-"""Most wrappers around an object that are taken off."""
+"""Most wrappers around an object that are removed."""
 
 _ARGUMENTS = ("arguments", "parameters", "input", "args", "tool_input", "action_input")
 _NAMES = ("name", "tool", "tool_name", "function", "action", "recipient_name")
@@ -55,7 +55,7 @@ class Schema[T]:
         self._change = change
 
     def fit(self, value: JSON) -> Fit[T] | Misfit:
-        """Validate a value, or what a list of one item or a tool call wraps."""
+        """Validate a value; if it does not fit, the value inside a list of one item or a tool call."""
         failure: Misfit | None = None
         for layer in _layers(value):
             if self._is_tool_call(layer.value):
@@ -81,11 +81,11 @@ class Schema[T]:
                 reason += f"; and {len(details) - MAX_DETAILS} more"
             return Misfit(reason, details[0]["loc"])
         if isinstance(changed, dict) and changed and not _uses_a_key(validated, changed):
-            return Misfit("none of its keys is one of the schema's", ())
+            return Misfit("none of its keys is in the schema", ())
         return Fit(validated, ())
 
     def concerns(self, value: JSON) -> bool:
-        """Tell whether a value that does not fit was meant to: it is of the same kind, or shares a key."""
+        """Tell whether a value that does not fit was meant as the answer: it is of the same kind, or shares a key."""
         if self._is_json_schema(value):
             return False
         layers = [layer.value for layer in _layers(value)]
@@ -168,7 +168,7 @@ def _unwrap(layer: _Layer) -> _Layer | None:
     arguments = value[arguments_key]
     repairs = (*layer.repairs, "tool call")
     if isinstance(arguments, str):
-        document = _whole(arguments)
+        document = _read_whole(arguments)
         if document is None:
             return None
         arguments = document.value
@@ -189,8 +189,8 @@ def _arguments_key(value: JSON) -> str | None:
     return present[0] if usable else None
 
 
-def _whole(text: str) -> Document | None:
-    """Read a string that is one complete object."""
+def _read_whole(text: str) -> Document | None:
+    """Read a string if it is one complete object; else return None."""
     text = text.strip()
     try:
         document = read(text, 0)

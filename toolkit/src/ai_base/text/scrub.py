@@ -22,7 +22,7 @@ _STRING_OR_LONG_NUMBER = re.compile(r'"[^"]*+"|(?<![\w.+-])-?[0-9]{12,19}(?![\w.
 def scrub(text: str) -> str:
     """Replace personal data and secrets by `[email]`, `[card]`, `[key]` and so on.
 
-    Any text will do, a rendered log line too: JSON stays JSON. The time is linear in the length, whatever the text.
+    The text may be a rendered log line: JSON stays valid JSON. The time is linear in the length of any text.
     """
     if not has_escapes(text):
         return _scrub(text)
@@ -34,13 +34,13 @@ def _scrub(text: str) -> str:
     clues = Clues(text)
     if text.startswith(("{", "[")) and b"9" * 12 in clues.shape:
         clues = Clues(_STRING_OR_LONG_NUMBER.sub(_quote_if_personal, text))
-    # Keys come first: one that stands behind a name may be longer than a value is.
+    # Keys come first: a key after a name may be longer than the value that the name's rule finds.
     named = hide_named_values(SECRETS.apply(clues))
     return PERSONAL_DATA.apply(clues if named == clues.text else Clues(named))
 
 
 def _quote_if_personal(match: re.Match[str]) -> str:
-    """Put a string in the place of a number of JSON that is personal; strings are left to the other steps."""
+    """Replace a personal number in JSON by a string. The other steps scrub strings."""
     if match[0].startswith('"'):
         return match[0]
     scrubbed = PERSONAL_DATA.apply(Clues(match[0]))

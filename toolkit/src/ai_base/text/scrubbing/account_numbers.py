@@ -46,12 +46,12 @@ def _end_of_french_id(match: re.Match[str]) -> int:
     return match.end() if is_french_id(match[0].replace(" ", "")) else 0
 
 
-# Forms begin with a character and look back from there, because the engine finds a first character faster.
+# Each form begins with a character and looks back from there: the engine finds a literal beginning faster.
 ACCOUNT_RULES = [
     Rule(
         name="IBAN",
         label="iban",
-        joined=(b"9" * 10, b"9999.9999.99"),  # they have letters, but nobody's has more of them
+        joined=(b"9" * 10, b"9999.9999.99"),  # IBANs may hold letters, but none in use has fewer digits in a row
         form=(rf"(?<!\w) [A-Za-z]{{2}}[0-9]{{2}} (?:{GAP}?[A-Za-z0-9]){{11,30}}"),
         check=_end_of_iban,
     ),

@@ -1,6 +1,6 @@
 """Check digits and lengths that tell a card, an account or a person's number from any other number."""
 
-# Issuer, from the first digits to the last, and the lengths that it uses (ISO/IEC 7812, the issuers' pages).
+# Lowest and highest first digits of an issuer, and the lengths that it uses (ISO/IEC 7812, the issuers' pages).
 CARD_ISSUERS = [
     ("2200", "2204", (16, 19)),  # Mir
     ("2221", "2720", (16,)),  # Mastercard

@@ -1,13 +1,13 @@
-r"""Escape sequences in a text, each as one character while patterns run over it.
+r"""Replaces each escape sequence of a text by one character while patterns run over it.
 
-So no pattern cuts an escape in two, a line of JSON stays JSON, and a word may begin right after one: the `n` of `\n` is
-not part of the number that follows. Terminal colours and JSON's `\n`, `\"`, `\u00e9` count, also escaped once more.
+So no pattern cuts an escape in two, a line of JSON stays JSON, and a word may begin right after an escape: the `n` of
+`\n` is not part of the number that follows. Escapes are terminal colours and JSON's `\n`, `\"`, `\u00e9`, also nested.
 """
 
 import re
 
 QUOTES = {'\\"': "\U000f0000", '\\\\\\"': "\U000f0001", "\\" * 7 + '"': "\U000f0002"}
-"""Quotes in JSON, in JSON inside of a string of JSON, and once more; with the characters that stand for them."""
+"""Quotes in JSON, in JSON inside a JSON string, and one level deeper; with the characters that replace them."""
 ESCAPED_QUOTES = "\U000f0000-\U000f0002"
 """Those characters, for a character class."""
 ANY_ESCAPE = "\U000f0000-\U0010ffff"
@@ -35,7 +35,7 @@ class Escapes:
         self._by_sequence = dict(QUOTES)
 
     def hide(self, text: str) -> str:
-        """Put one character in the place of each escape: the letter that it stands for, else a private one."""
+        """Replace each escape by one character: the letter that it stands for, else a private one."""
         self._text = text
         return _SEQUENCE.sub(self._character, text)
 
@@ -62,7 +62,7 @@ class Escapes:
 
 
 def has_escapes(text: str) -> bool:
-    """Return quickly whether there is anything to hide."""
+    """Return whether the text holds an escape. Fast for most texts."""
     if text.isascii():
         return "\\" in text or "\x1b" in text
     return _SEQUENCE.search(text) is not None

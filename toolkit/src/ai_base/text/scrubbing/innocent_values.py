@@ -1,4 +1,4 @@
-"""What stands behind the name of a secret and is none: a message, a type, a placeholder, a piece of code."""
+"""Values after the name of a secret that are not secret: messages, types, placeholders, code."""
 
 import re
 
@@ -35,7 +35,7 @@ _SECRET_WORD = re.compile(r"pass|pwd|bearer|secret|token|key|cred|auth|cookie", 
 
 
 def is_innocent(value: str, following: str = "", *, quoted: bool) -> bool:
-    """Return whether `value`, from behind the name of a secret, says something about it instead of being it.
+    """Return whether `value`, which follows the name of a secret, is not the secret itself.
 
     `following` is the text after a bare value.
     """

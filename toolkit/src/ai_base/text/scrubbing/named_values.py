@@ -1,4 +1,4 @@
-"""Takes out values that are recognized by the name in front of them: `password=...`, `phone: ...`."""
+"""Replaces values that are recognized by the name in front of them: `password=...`, `phone: ...`."""
 
 import re
 
@@ -24,7 +24,7 @@ def hide_named_values(text: str) -> str:
 
 
 def _find_value(name: Name) -> Value | None:
-    """Return the value that a name has, in whatever form it follows; None if there is none."""
+    """Return the value that follows a name, in any form; None if there is none."""
     if DOCSTRING_FIELD.search(name.before):
         return None
     if separator := SEPARATOR.match(name.text, name.end):

@@ -13,7 +13,7 @@ class Named:
     words: tuple[str, ...]
     """Parts of names, in lower case. The value of `DB_PASSWORD` is found by `password`."""
     clues: tuple[str, ...] = ()
-    """Shorter literals, one of which is in every word that is ASCII: they are looked for first."""
+    """Shorter literals, which are searched first: each ASCII word contains one of them."""
     whole: bool = False
     """Whether a word counts only where no letter stands before it: `tel` is no part of `hotel`."""
     before: re.Pattern[str] | None = None
@@ -184,7 +184,7 @@ def names_in(text: str) -> list[Name]:
 
 
 def _kinds_in(lower: str) -> Iterable[Named]:
-    """Return the kinds of which a name may be in the text. A plain loop, because this runs for each line of the log."""
+    """Return the kinds whose names may be in the text. A plain loop, because this runs for each line of the log."""
     if not lower.isascii():
         return ALL
     kinds = []
@@ -198,12 +198,12 @@ def _names_of(kind: Named, word: str, text: str, lower: str) -> Iterator[Name]:
     at = lower.find(word)
     while at >= 0:
         end = at + len(word)
-        if _counts(kind, text, lower, at) and (rest := _REST_OF_NAME.match(text, end)):
+        if _is_name(kind, text, lower, at) and (rest := _REST_OF_NAME.match(text, end)):
             yield Name(text, at, rest.end(), kind, plural=rest["plural"] is not None)
         at = lower.find(word, end)
 
 
-def _counts(kind: Named, text: str, lower: str, at: int) -> bool:
+def _is_name(kind: Named, text: str, lower: str, at: int) -> bool:
     before = lower[max(0, at - LOOK_BACK) : at]
     if kind.before and not kind.before.search(before):
         return False

@@ -1,4 +1,4 @@
-"""Strings inside of a list or an object that stands behind the name of a secret: `"password": {"value": "x"}`."""
+"""Strings inside a list or an object that follows the name of a secret: `"password": {"value": "x"}`."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ai_base.text.scrubbing.escapes import QUOTES
 
 LONGEST = 4_000
-"""Characters of a list or object that are read; what comes later is left to the rules for forms."""
+"""Characters of a list or object that are read. Only the rules for forms apply to the rest."""
 DEEPEST = 8
 
 # Keys of JSON Schema: their values describe a field that is called `password`.
@@ -39,10 +39,10 @@ def hide_strings(
 ) -> tuple[int, str] | None:
     """Replace strings and long numbers between the bracket at `start` and the one that closes it.
 
-    `quote` is what the strings are in; a double quote that is none of theirs ends the string of JSON around them.
+    `quote` encloses the strings. With another `quote`, a double quote ends the JSON string around the whole.
 
     Returns:
-        The offset behind the last character that was read, and the new text up to there. None if nothing was replaced.
+        The offset after the last replaced string, and the new text up to there. None if nothing was replaced.
     """
     parts: list[str] = []
     done = start

@@ -29,7 +29,7 @@ def _end_of_address(match: re.Match[str]) -> int:
 
 
 def _end_of_ip_v4(match: re.Match[str]) -> int:
-    """Refuse version numbers, net masks, and what names no machine but this one."""
+    """Refuse version numbers, net masks, and addresses that name no other machine."""
     octets = [int(octet) for octet in match[0].split(".")]
     if max(octets) > 255 or octets[0] in {0, 127, 255}:  # noqa: PLR2004 - the largest octet
         return 0

@@ -1,4 +1,4 @@
-"""What a rule of the scrubber is, and how a set of rules is applied to a text."""
+"""Rules of the scrubber, and how a set of them is applied to a text."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,7 @@ class Rule:
     name: str
     """What the rule finds, for the reader of the list."""
     label: str
-    """What takes its place, without the brackets."""
+    """The replacement, without the brackets."""
     form: str
     """A pattern in which spaces and comments do not count. Its time must be linear: only its end may be unbounded.
     If there is a group `secret`, it is replaced and the rest stays."""
@@ -37,9 +37,9 @@ class Rule:
     check: Callable[[re.Match[str]], int] | None = None
     """Returns the offset at which a match ends, 0 if it is none after all: a wrong checksum, a version number."""
 
-    # Clues that are cheap to look for. A rule has one kind of them, and is tried on texts that have the clue.
+    # Clues, which are cheap to search. Each rule has one kind of clue, and runs only on texts that hold it.
     starts: tuple[str, ...] = ()
-    """Every match begins with one of these. The pattern is tried only where one is."""
+    """Every match begins with one of these. The pattern is tried only there."""
     is_word: bool = False
     """Whether a match is one word of `SHORTEST_KEY` characters or more that begins with one of `starts`."""
     contains: tuple[str, ...] = ()
@@ -157,10 +157,10 @@ class RuleSet:
                 numbers += found
         numbers += [number for pattern, number in self._patterns if pattern.search(clues.text)]
         for word in clues.long_words:
-            numbers += self._begun_in(word)
+            numbers += self._rules_for(word)
         return [self.rules[number] for number in sorted(set(numbers))] if numbers else []
 
-    def _begun_in(self, word: bytes) -> list[int]:
+    def _rules_for(self, word: bytes) -> list[int]:
         """Return the numbers of the rules whose literals begin a word, or follow a separator in it."""
         numbers = []
         for run in ALNUM_RUN.finditer(word):
@@ -174,7 +174,7 @@ class RuleSet:
 
 
 def _replace(text: str, spans: Iterable[tuple[int, int]], label: str) -> str:
-    """Put `[label]` in the place of each span; the first one counts where two overlap."""
+    """Replace each span by `[label]`; of two that overlap, only the first."""
     parts: list[str] = []
     done = 0
     for start, end in sorted(spans):

@@ -170,7 +170,7 @@ STANDARDS = [
 
 KEY_RULES = [*STANDARDS, *AI_PROVIDERS, *CODE_AND_PACKAGES, *CLOUDS, *MESSAGES_AND_PAYMENTS]
 
-# Not keys by themselves, but secret where they stand. The commit hook leaves these alone: examples are full of them.
+# Secret only in their context. The commit hook does not use these rules: examples are full of such text.
 CONTEXT_RULES = [
     _form(
         "Credentials in a URL",

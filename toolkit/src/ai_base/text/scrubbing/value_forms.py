@@ -1,6 +1,6 @@
-"""Values behind a colon or an equals sign: quoted, bare, nested; each function returns None if it finds none.
+"""Values after a colon or an equals sign: quoted, bare, nested. Each function returns None if it finds none.
 
-All patterns are bounded, but for values that are taken out: so the work is linear in the length of the text.
+Only the patterns of values that are replaced are unbounded, so the work is linear in the length of the text.
 """
 
 import re
@@ -62,7 +62,7 @@ def _nested(name: Name, separator: re.Match[str]) -> Value | None:
 
 
 def _quote_inside(text: str, separator: re.Match[str]) -> str:
-    """Return what the strings of a list or object are in: what the name is in, else what comes first."""
+    """Return the quote around the strings of a list or object: the one around the name, else the first that follows."""
     closing = separator["closing"]
     quotes = [quote for quote in ('"', *QUOTES.values()) if quote in closing]
     if quotes:
@@ -94,7 +94,7 @@ def _number(name: Name, separator: re.Match[str]) -> Value | None:
 
 
 def _value(name: Name, separator: re.Match[str], start: int, end: int, *, is_string: bool) -> Value:
-    """Return the value; what takes the place of a number in JSON has to be a string."""
+    """Return the value. In JSON, the replacement of a number has to be quoted."""
     quote = '"' if '"' in separator["closing"] and not is_string else ""
     return Value(start, end, f"{quote}[{name.kind.label}]{quote}")
 
@@ -142,7 +142,7 @@ KNOWN_SCHEMES = {"basic", "bearer", "token", "apikey", "api-key", "key", "negoti
 
 
 def _authorization(name: Name, at: int) -> Value | None:
-    """Find the credentials behind any scheme, or without one; `authorization: denied` is a message."""
+    """Find the credentials after any scheme, or without one; `authorization: denied` is a message."""
     label = f"[{name.kind.label}]"
     if match := SCHEME_AND_CREDENTIALS.match(name.text, at):
         value = match["value"]

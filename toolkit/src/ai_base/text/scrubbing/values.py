@@ -1,4 +1,4 @@
-"""What a form of `name and value` returns, and what several forms need."""
+"""The value that belongs to a name, and constants that several forms share."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from ai_base.text.scrubbing.rules import compile_verbose
 
 @dataclass(frozen=True)
 class Value:
-    """A value to take out: where it stands, and what takes its place."""
+    """A value to replace: its offsets in the text, and its replacement."""
 
     start: int
     end: int
