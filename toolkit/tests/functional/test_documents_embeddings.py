@@ -20,7 +20,7 @@ from ai_base.documents.repository import DocumentRepository
 from ai_base.documents.sqlite_index import SQLiteIndex
 from ai_base.documents.worker import ParsingWorker
 from ai_base.llm import AllCandidatesFailedError, BudgetExceededError, ConfigError, Gateway
-from ai_base.llm.errors import InvalidInputError
+from ai_base.llm.errors import UnpricedModelError
 from ai_base.testing.loopback import LoopbackProvider, Reply
 
 MODEL = "openai:text-embedding-3-small"
@@ -159,6 +159,20 @@ async def test_a_model_without_a_price_is_not_called(
     assert provider.count == 0
 
 
+async def test_no_text_is_sent_to_a_model_without_a_price(
+    provider: LoopbackProvider, open_embeddings: OpenEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the check of the configuration was passed by."""
+    async with open_embeddings(provider.url) as embeddings:
+        config = embeddings.gateway.candidates.config()
+        unpriced = config.candidates["place0"].model_copy(update={"model": "openai:unheard-of-embedding"})
+        edited = config.model_copy(update={"candidates": {**config.candidates, "place0": unpriced}})
+        monkeypatch.setattr(embeddings.gateway.candidates, "config", lambda: edited)
+        with pytest.raises(UnpricedModelError, match="its price is not known"):
+            await embeddings.embed_documents(["one"])
+    assert provider.count == 0
+
+
 async def test_a_failure_is_retried_in_one_layer(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
     provider.behaviour = Reply(status=503)
     async with open_embeddings(provider.url) as embeddings:
@@ -234,13 +248,14 @@ async def test_a_service_that_answers_after_40_seconds_is_given_up(
 async def test_personal_data_stays_here_if_it_must(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
     async with open_embeddings(provider.url, privacy={"send_personal_data": False}) as embeddings:
         await embeddings.embed_documents(["write to ada@example.com"])
+        assert embeddings.missing(["write to ada@example.com"]) == []
     assert "ada@example.com" not in str(provider.requests[0].body)
 
 
-async def test_text_that_cannot_be_encoded_is_refused(open_embeddings: OpenEmbeddings) -> None:
-    async with open_embeddings("", model="offline:hashing") as embeddings:
-        with pytest.raises(InvalidInputError, match="surrogate"):
-            await embeddings.embed_documents(["\ud800"])
+async def test_a_lone_surrogate_is_replaced(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:
+    async with open_embeddings(provider.url) as embeddings:
+        await embeddings.embed_documents(["a\ud800b"])
+    assert provider.requests[0].body["input"] == ["a?b"]
 
 
 async def test_the_offline_model_needs_no_provider_and_costs_nothing(open_embeddings: OpenEmbeddings) -> None:
