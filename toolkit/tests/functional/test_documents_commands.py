@@ -134,6 +134,19 @@ def test_other_commands_do_not_wait_for_the_libraries_of_documents(project: Path
     assert out == "set()\n"
 
 
+def test_an_edited_paragraph_embeds_one_chunk(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pydantic_ai.models.ALLOW_MODEL_REQUESTS", True)
+    parts = [f"## Part {number}\n\nText of part {number}." for number in range(9)]
+    with LoopbackProvider(embed_reply) as provider:
+        write_config(project, "openai:text-embedding-3-small", f'base_url = "{provider.url}"')
+        for edited in ("## Part 4\n\nText of part 4.", "## Part 4\n\nEdited."):
+            parts[4] = edited
+            (project / "documents" / "a.md").write_text("\n\n".join(parts))
+            assert run("index")[1].startswith("1 documents indexed in 9 chunks")
+    first, second = [request.body["input"] for request in provider.requests]
+    assert (len(first), second) == (9, ["Part 4\n\nEdited."])
+
+
 def test_ctrl_c_loses_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(2 * BATCH):
         (project / "documents" / f"{number}.md").write_text(f"Document {number}.")

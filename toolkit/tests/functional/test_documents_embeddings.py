@@ -12,13 +12,9 @@ import pytest
 from document_cases import embed_reply
 from pydantic_ai import models
 
-from ai_base.documents.build import Builder
 from ai_base.documents.cache import EmbeddingCache
 from ai_base.documents.embeddings import BATCH_TEXTS, Embeddings
 from ai_base.documents.hashing import hash_embed
-from ai_base.documents.repository import DocumentRepository
-from ai_base.documents.sqlite_index import SQLiteIndex
-from ai_base.documents.worker import ParsingWorker
 from ai_base.llm import AllCandidatesFailedError, BudgetExceededError, ConfigError, Gateway
 from ai_base.llm.errors import UnpricedModelError
 from ai_base.testing.loopback import LoopbackProvider, Reply
@@ -114,21 +110,6 @@ async def test_processes_share_the_cache(provider: LoopbackProvider, open_embedd
         await two.embed_documents(["one", "two"])
         await one.embed_documents(["two"])
     assert [request.body["input"] for request in provider.requests] == [["one"], ["two"]]
-
-
-async def test_an_edited_paragraph_embeds_one_chunk(
-    provider: LoopbackProvider, open_embeddings: OpenEmbeddings, tmp_path: Path
-) -> None:
-    parts = [f"## Part {number}\n\nText of part {number}." for number in range(9)]
-    repository = DocumentRepository(str(tmp_path / "docs"))
-    async with open_embeddings(provider.url) as embeddings, ParsingWorker() as worker:
-        with closing(SQLiteIndex(tmp_path / "index.db", embeddings.space, "1")) as index:
-            for _ in range(2):
-                await repository.write("a.md", "\n\n".join(parts).encode())
-                await Builder(repository, index, embeddings.embed_documents, worker).run()
-                parts[4] = "## Part 4\n\nEdited."
-    assert [len(request.body["input"]) for request in provider.requests] == [9, 1]
-    assert provider.requests[1].body["input"] == ["Part 4\n\nEdited."]
 
 
 async def test_many_texts_go_in_batches(provider: LoopbackProvider, open_embeddings: OpenEmbeddings) -> None:

@@ -110,14 +110,14 @@ def _fitting(gateway: Gateway, found: Sequence[Passage], chain: str) -> tuple[li
         guard.candidate.context_window or guard.wrapped.context_window for guard in gateway.candidates.chain(chain)
     ]
     room = WINDOW_SHARE * min([config.input.max_bytes, *(window or DEFAULT_WINDOW for window in windows)])
-    chosen, left_out = [], []
+    chosen: list[Passage] = []
+    left_out: list[Passage] = []
     for passage in found:
         size = len(passage.chunk.embedded_text.encode())
-        room -= size
-        if room >= 0:
+        if size <= room:
+            room -= size
             chosen.append(passage)
         else:
-            room += size
             left_out.append(passage)
     return chosen, left_out
 

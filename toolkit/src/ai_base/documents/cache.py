@@ -1,13 +1,16 @@
-"""Embeddings that were paid for, in a SQLite file. Shared by processes, and by indexes."""
+"""SQLite files that threads and processes share, and in one of them the embeddings that were paid for."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
+from ai_base.documents.errors import IndexStorageError
 from ai_base.documents.hashing import Vectors
-from ai_base.documents.sqlite_file import open_sqlite, storage_errors
 
 
 class EmbeddingCache:
@@ -15,9 +18,10 @@ class EmbeddingCache:
 
     def __init__(self, path: Path) -> None:
         self._path, self._connection = path, open_sqlite(path)
-        table = "CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
         with storage_errors(path):
-            self._connection.execute(table)
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
+            )
 
     @staticmethod
     def key(space: str, input_type: str, text: str) -> bytes:
@@ -26,12 +30,10 @@ class EmbeddingCache:
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
         """Return the vectors that are there."""
-        found = {}
+        sql = "SELECT vector FROM embeddings WHERE key = ?"
         with storage_errors(self._path):
-            for key in keys:
-                if row := self._connection.execute("SELECT vector FROM embeddings WHERE key = ?", (key,)).fetchone():
-                    found[key] = np.frombuffer(row[0], np.float16).astype(np.float32)
-        return found
+            found = {key: row for key in keys if (row := self._connection.execute(sql, (key,)).fetchone())}
+        return {key: np.frombuffer(row[0], np.float16).astype(np.float32) for key, row in found.items()}
 
     def put(self, vectors: Mapping[bytes, Vectors]) -> None:
         """Keep vectors."""
@@ -43,3 +45,31 @@ class EmbeddingCache:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def open_sqlite(path: Path) -> sqlite3.Connection:
+    """Open a file, readable for its owner only; create it and its folder where they are missing.
+
+    Raises:
+        IndexStorageError: The file cannot be opened, or is no database.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+        connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        try:
+            connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+        except sqlite3.Error:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite and of the file system into an `IndexStorageError` that names the file."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise IndexStorageError(f"{path}: {error}") from error

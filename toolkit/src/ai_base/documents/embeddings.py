@@ -23,7 +23,6 @@ from ai_base.llm.errors import (
     AllCandidatesFailedError,
     AttemptFailedError,
     ConfigError,
-    InvalidInputError,
     UnavailableError,
     UnpricedModelError,
 )
@@ -43,15 +42,6 @@ OFFLINE_WEIGHT = 0.05
 
 
 @dataclass
-class _Guarded:
-    """A candidate's model, and the guards of its attempts."""
-
-    candidate: Candidate
-    model: EmbeddingModel
-    attempts: Attempts
-
-
-@dataclass
 class Embeddings:
     """Embeds texts with the candidates of a chain. Each batch is one interaction of the ledger.
 
@@ -63,7 +53,7 @@ class Embeddings:
     chain: str = CHAIN
     dimensions: int | None = None
     models: Mapping[str, EmbeddingModel] = field(default_factory=dict)
-    _guards: dict[str, _Guarded] = field(default_factory=dict, init=False)
+    _guards: dict[str, tuple[EmbeddingModel, Attempts]] = field(default_factory=dict, init=False)
 
     @property
     def space(self) -> str:
@@ -97,15 +87,15 @@ class Embeddings:
     async def embed(self, texts: list[str], input_type: EmbedInputType) -> Vectors:
         """Return one vector of length 1 for each text. What is in the cache is not sent; what comes back is kept.
 
+        A half of a surrogate pair is replaced.
+
         Raises:
             RefusedError: The batch would exceed a cap. It was not sent.
             AllCandidatesFailedError: No candidate returned usable vectors.
             LLMError: As a guard raises it.
         """
         space = self.space
-        _size(texts)
-        if not self.gateway.candidates.config().privacy.send_personal_data:
-            texts = [scrub(text) for text in texts]
+        texts = self._sendable(texts)
         keys = [self.cache.key(space, input_type, text) for text in texts]
         vectors = self.cache.get(keys)
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors}
@@ -121,50 +111,57 @@ class Embeddings:
 
     def missing(self, texts: list[str]) -> list[str]:
         """Return the texts that would be sent."""
-        keys = {self.cache.key(self.space, "document", text): text for text in texts}
-        return [text for key, text in keys.items() if key not in self.cache.get([key])]
+        keys = {self.cache.key(self.space, "document", text): text for text in self._sendable(texts)}
+        known = self.cache.get(list(keys))
+        return [text for key, text in keys.items() if key not in known]
 
     def highest_cost(self, size: int) -> int:
         """Return the most that embedding so many bytes can cost, in nanodollars."""
-        return max(guarded.attempts.price.bound(size, 0) for guarded in self._candidates())
+        return max(attempts.price.bound(size, 0) for _, attempts in self._candidates())
+
+    def _sendable(self, texts: list[str]) -> list[str]:
+        if not self.gateway.candidates.config().privacy.send_personal_data:
+            texts = [scrub(text) for text in texts]
+        return [text.encode("utf-8", "replace").decode() for text in texts]
 
     async def _embed_batch(self, texts: list[str], input_type: EmbedInputType) -> Vectors:
         failures: list[Exception] = []
-        for guarded in self._candidates():
+        for model, attempts in self._candidates():
             try:
-                return await self._ask(guarded, texts, input_type)
+                return await self._ask(model, attempts, texts, input_type)
             except UnavailableError as error:
                 failures.append(error)
         current_interaction().remaining()  # a candidate may have failed because the time was up
         raise AllCandidatesFailedError(self.chain, failures)
 
-    async def _ask(self, guarded: _Guarded, texts: list[str], input_type: EmbedInputType) -> Vectors:
-        call, attempts = current_interaction(), guarded.attempts
+    async def _ask(
+        self, model: EmbeddingModel, attempts: Attempts, texts: list[str], input_type: EmbedInputType
+    ) -> Vectors:
+        call = current_interaction()
         settings = EmbeddingSettings(dimensions=self.dimensions) if self.dimensions else None
-        bound = attempts.price.bound(_size(texts), 0)
+        bound = attempts.price.bound(sum(len(text.encode()) for text in texts), 0)
         plan = Plan([ModelRequest.user_text_prompt(texts[0])], bound, SIZE_OF_VECTOR * len(texts), None)
 
         async def once() -> EmbeddingResult:
             async with attempts.start(call, plan) as running:
-                async with asyncio.timeout(min(guarded.candidate.timeout, call.remaining())):
-                    result = await guarded.model.embed(texts, input_type=input_type, settings=settings)
+                async with asyncio.timeout(min(attempts.candidate.timeout, call.remaining())):
+                    result = await model.embed(texts, input_type=input_type, settings=settings)
                 running.take(ModelResponse([], usage=result.usage, model_name=result.model_name))
             return result
 
         result = await retrying(attempts.limiter, attempts.config().retry, once)
         return _checked(result, len(texts), self.dimensions, attempts.name)
 
-    def _candidates(self) -> Iterator[_Guarded]:
-        candidates = self.gateway.candidates
-        config = candidates.config()
+    def _candidates(self) -> Iterator[tuple[EmbeddingModel, Attempts]]:
+        config = self.gateway.candidates.config()
         for name in config.chains[self.chain]:
-            known, candidate = self._guards.get(name), config.candidates[name]
-            if known is None or known.candidate != candidate:
-                known = self._guards[name] = self._guard(name, candidate)
-            known.attempts.breaker.settings = config.breaker
-            yield known
+            candidate = config.candidates[name]
+            if name not in self._guards or self._guards[name][1].candidate != candidate:
+                self._guards[name] = self._guard(name, candidate)
+            self._guards[name][1].breaker.settings = config.breaker
+            yield self._guards[name]
 
-    def _guard(self, name: str, candidate: Candidate) -> _Guarded:
+    def _guard(self, name: str, candidate: Candidate) -> tuple[EmbeddingModel, Attempts]:
         candidates = self.gateway.candidates
         price = price_of(candidate.model, candidate.price)
         if price is None:
@@ -173,28 +170,20 @@ class Embeddings:
         limiter = Limiter(name, candidate.requests_per_minute, candidate.concurrency, candidate.queue)
         breaker = Breaker(name, candidates.config().breaker)
         known_name, ledger, config = candidate.model.partition(":")[2], candidates.ledger, candidates.config
-        attempts = Attempts(name, known_name, candidate, price, ledger, config, limiter, breaker)
-        return _Guarded(candidate, model, attempts)
+        return model, Attempts(name, known_name, candidate, price, ledger, config, limiter, breaker)
 
 
 def _batches(texts: Mapping[bytes, str]) -> Iterator[dict[bytes, str]]:
     batch: dict[bytes, str] = {}
     size = 0
     for key, text in texts.items():
-        size += _size([text])
+        size += len(text.encode())
         if batch and (len(batch) == BATCH_TEXTS or size > BATCH_BYTES):
             yield batch
-            batch, size = {}, _size([text])
+            batch, size = {}, len(text.encode())
         batch[key] = text
     if batch:
         yield batch
-
-
-def _size(texts: list[str]) -> int:
-    try:
-        return sum(len(text.encode()) for text in texts)
-    except UnicodeEncodeError as error:
-        raise InvalidInputError("a text cannot be encoded as UTF-8: it holds half of a surrogate pair") from error
 
 
 def _checked(result: EmbeddingResult, wanted: int, dimensions: int | None, candidate: str) -> Vectors:

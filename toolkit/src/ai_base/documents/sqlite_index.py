@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ai_base.documents.cache import open_sqlite, storage_errors
 from ai_base.documents.chunks import Chunk
 from ai_base.documents.hashing import Vectors
 from ai_base.documents.index import TABLES, Execute, Index, searchable
-from ai_base.documents.sqlite_file import open_sqlite, storage_errors
 
 
 class SQLiteIndex(Index):
