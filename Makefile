@@ -12,6 +12,8 @@ override DEST := $(patsubst ~/%,$(HOME)/%,$(DEST))
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Hundreds of processes that the tests start import the same modules: compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the commands
