@@ -46,7 +46,7 @@ def check(upstream: str) -> None:
             "To work on the template: make setup"
         )
     if git("status", "--porcelain"):
-        raise RefusedError("there is uncommitted work, which would be lost. Commit it, or move it elsewhere")
+        raise RefusedError("there is uncommitted work, which would be lost. Move it out of this folder, or discard it")
     if git("rev-parse", "HEAD^{tree}") != git("rev-parse", f"{first}^{{tree}}"):
         raise RefusedError(
             "files have changed since the first commit, and would be lost. In a fork of the template, make the project "
@@ -63,8 +63,8 @@ def address(url: str) -> str:
 def base_version(upstream: str, scratch: Path) -> str:
     """Name the upstream commit that was copied, as Copier names it: a tag, or one and the distance from it.
 
-    Tree hashes tell: a copy has a history of its own, but its files are those of one upstream commit. Where upstream is
-    out of reach, or does not know the tree, the version that the copy holds stands in.
+    The tree hash identifies it: a copy has a history of its own, but the files of one upstream commit. If upstream is
+    out of reach, or does not know the tree, the version in the copy is the fallback.
     """
     fallback = f"v{tomllib.loads((ROOT / 'pyproject.toml').read_text('utf-8'))['project']['version']}"
     try:
@@ -81,7 +81,7 @@ def base_version(upstream: str, scratch: Path) -> str:
 
 
 def prepare(upstream: str) -> None:
-    """Render, make the commit, and write down its hash, and the tree that the working tree passes through."""
+    """Render, make the commit, and store its hash and the hash of the tree to check out before it."""
     git_dir = Path(git("rev-parse", "--absolute-git-dir"))
     with tempfile.TemporaryDirectory(dir=git_dir) as name:
         scratch = Path(name)

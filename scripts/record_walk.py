@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from harness import environment, redirect, upstream  # noqa: E402
 
-# A line with a # is told, the others are typed. `template` stands for the public repository.
+# A line that begins with $ is typed, the others are text. `<repo>` stands for the public repository.
 SCRIPT = """\
 ## Way 1: from a clone
 
@@ -65,23 +65,23 @@ NOISE = [
 ]
 
 
-def settle(text: str) -> str:
-    """Take out of the text what differs from run to run."""
+def normalize(text: str) -> str:
+    """Replace what differs from run to run."""
     for pattern, replacement in NOISE:
         text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     return text.rstrip()
 
 
-def typed(command: str, folder: Path, env: dict[str, str]) -> tuple[str, Path]:
-    """Type one command; return what it printed, and the folder one is in afterwards."""
+def type_command(command: str, folder: Path, env: dict[str, str]) -> tuple[str, Path]:
+    """Type one command; return what it printed, and the working directory after it."""
     script = f'cd "{folder}"; {command.replace("<repo>", str(env["TEMPLATE"]))}; code=$?; pwd > "$HERE"; exit $code'
     command_line = ["bash", "-c", script]
     result = subprocess.run(command_line, env=env, stdout=-1, stderr=-2, stdin=-3, text=True, check=False, timeout=600)
-    printed = settle(result.stdout) + (f"\n[exit code {result.returncode}]" if result.returncode else "")
+    printed = normalize(result.stdout) + (f"\n[exit code {result.returncode}]" if result.returncode else "")
     return printed.strip(), Path(Path(env["HERE"]).read_text("utf-8").strip())
 
 
-def stage(folder: Path) -> dict[str, str]:
+def set_up(folder: Path) -> dict[str, str]:
     """Set up the template's repository and the copy that GitHub would make; return the environment to type in."""
     template = upstream(folder / "template")
     (template / "CHANGELOG.md").write_text(
@@ -135,7 +135,7 @@ def record() -> str:
     ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        env = stage(folder)
+        env = set_up(folder)
         here = folder / "walk"
         for line in SCRIPT.splitlines():
             if line.startswith("## An update"):
@@ -143,7 +143,7 @@ def record() -> str:
             if not line.startswith("$ "):
                 lines.append(line)
                 continue
-            printed, here = typed(line.removeprefix("$ "), here, env)
+            printed, here = type_command(line.removeprefix("$ "), here, env)
             lines += ["```console", line, *printed.splitlines(), "```", ""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).replace("```\n\n```console\n", "").rstrip() + "\n"
 

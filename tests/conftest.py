@@ -10,7 +10,7 @@ from jinja2 import Environment
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long tests first, so that no worker waits for one at the end; and side by side what shares a set-up."""
+    """Run the long tests first, so that no worker waits for one at the end. Those with one set-up are adjacent."""
     items.sort(
         key=lambda item: (
             item.path.name != "test_walk.py",  # the longest

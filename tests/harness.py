@@ -38,7 +38,7 @@ local.env.update(ALONE)  # Copier's git sees plumbum's environment
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Return the variables of a user's shell: none of this test run's own, nor of this project's environment."""
+    """Return the variables of a user's shell, without those of the test run and of this project's environment."""
     hidden = ("VIRTUAL_ENV", "UV_RUN_RECURSION_DEPTH", "PYTHONDONTWRITEBYTECODE", "CI", "MAKEFLAGS", "MAKELEVEL")
     kept = {key: value for key, value in os.environ.items() if key not in hidden and not key.startswith("PYTEST_")}
     own = str(Path(sys.executable).parent)
@@ -84,7 +84,7 @@ def upstream(folder: Path, without: tuple[str, ...] = ()) -> Path:
 
     Args:
         folder: Where.
-        without: What the names of files left out begin with. Copier looks at every file, whether it renders it or not.
+        without: Prefixes of files to leave out. Copier looks at every file, whether it renders it or not.
     """
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).stdout
     for name in (name for name in listed.split("\0") if name and not name.startswith(without)):
@@ -108,7 +108,7 @@ def render(template: Path, destination: Path, **answers: Any) -> Path:
 
 
 def redirect(folder: Path) -> dict[str, str]:
-    """Let git find the template's public address in a folder."""
+    """Return variables with which git takes a folder for the template's public address."""
     return {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.file://{folder}.insteadOf",
