@@ -29,7 +29,7 @@ SHARED_LINES = [
     "from ai_base.agent import Limits, SimpleReActAgent",
     "agent = SimpleReActAgent(",
     "other than `SimpleReActAgent`",
-    "no run of SimpleReActAgent",
+    "run of SimpleReActAgent",
 ]
 # Words that only a repository with the capability holds.
 TRACES = {

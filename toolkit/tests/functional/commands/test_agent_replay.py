@@ -218,7 +218,7 @@ def test_without_the_module_that_replays_no_test_is_written(run: Run, monkeypatc
     monkeypatch.setitem(sys.modules, "ai_base.testing.replay", None)
     result = run("replay", identity, "--as-test")
 
-    assert (result.exit_code, "has no ai_base.testing.replay" in result.stderr) == (1, True)
+    assert (result.exit_code, "ai_base.testing.replay" in result.stderr) == (1, True)
     assert not Path("tests").exists()
 
 
@@ -233,5 +233,5 @@ def test_a_test_is_never_overwritten_and_what_cannot_be_replayed_is_an_error(run
     look(LEDGER, store)
 
     assert "delete it first" in run("replay", identity, "--as-test").stderr
-    assert "no conversation of it" in run("replay", "aa", "--as-test").stderr
+    assert "run of SimpleReActAgent" in run("replay", "aa", "--as-test").stderr
     assert "no answer of a model" in run("replay", "bb", "--as-test").stderr
