@@ -234,4 +234,4 @@ def test_a_test_is_never_overwritten_and_what_cannot_be_replayed_is_an_error(run
 
     assert "delete it first" in run("replay", identity, "--as-test").stderr
     assert "run of SimpleReActAgent" in run("replay", "aa", "--as-test").stderr
-    assert "no answer of a model" in run("replay", "bb", "--as-test").stderr
+    assert f"{'b' * 32} has no " in run("replay", "bb", "--as-test").stderr
