@@ -48,7 +48,7 @@ def test_old_rows_are_deleted_after_a_yes(filled: Run, look: Any, options: list[
     dry_run = filled("ledger", "prune", *options)
 
     assert (dry_run.exit_code, dry_run.stdout.splitlines()) == (0, [f"would delete {counts}", kept])
-    assert dry_run.stderr == "Nothing has been changed. Say --yes to do it.\n"
+    assert dry_run.stderr == "Nothing was changed. Add --yes to do it.\n"
     assert count(look) == 10
 
     result = filled("ledger", "prune", *options, "--yes")
@@ -69,15 +69,15 @@ def test_a_user_is_erased_by_the_name_that_the_application_gave(filled: Run, loo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "say one of --older-than DAYS, --before DATE and --user USER"),
-        (["--older-than", "5", "--before", "2026-11-24"], "say one of"),
-        (["--user", "ada", "--older-than", "5"], "say one of"),
+        ([], "give exactly one of --older-than DAYS, --before DATE and --user USER"),
+        (["--older-than", "5", "--before", "2026-11-24"], "give exactly one of"),
+        (["--user", "ada", "--older-than", "5"], "give exactly one of"),
         (["--older-than", "0"], "greater than or equal to 1"),
-        (["--before", "last week"], "say a day such as 2026-11-23"),
-        (["--before", "2026-11-26"], "today is 2026-11-25 (UTC); a later day is not over yet"),
+        (["--before", "last week"], "give a day such as 2026-11-23"),
+        (["--before", "2026-11-26"], "2026-11-26 is in the future; today is 2026-11-25 (UTC)"),
     ],
 )
-def test_what_is_not_clear_deletes_nothing(filled: Run, look: Any, options: list[str], message: str) -> None:
+def test_unclear_options_delete_nothing(filled: Run, look: Any, options: list[str], message: str) -> None:
     result = filled("ledger", "prune", "--yes", *options)
 
     assert result.exit_code == 2

@@ -7,11 +7,10 @@ import typer
 
 from ai_base.cli import echo
 from ai_base.llm.commands.opened_ledger import with_ledger
-from ai_base.llm.interaction import anonymous
 from ai_base.llm.ledger.records import now
 from ai_base.llm.ledger.retention import Pruned
 
-app = typer.Typer(help="The ledger's own upkeep.", no_args_is_help=True)
+app = typer.Typer(help="Maintain the ledger.", no_args_is_help=True)
 
 
 @app.callback()
@@ -22,10 +21,10 @@ def ledger() -> None:
 @app.command("prune")
 def prune(
     older_than: Annotated[
-        int | None, typer.Option(min=1, max=36_500, metavar="DAYS", help="Rows older than so many days.")
+        int | None, typer.Option(min=1, max=36_500, metavar="DAYS", help="Delete rows older than this many days.")
     ] = None,
-    before: Annotated[str | None, typer.Option(metavar="DATE", help="Rows from before this day (UTC).")] = None,
-    user: Annotated[str | None, typer.Option(help="This user's texts and name, in rows of any age.")] = None,
+    before: Annotated[str | None, typer.Option(metavar="DATE", help="Delete rows from before this day (UTC).")] = None,
+    user: Annotated[str | None, typer.Option(help="Erase this user's name and texts in all rows.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only show what would be deleted.")] = False,
 ) -> None:
     """Delete old rows, or erase a user. The budgets and the spend by day keep their numbers.
@@ -33,8 +32,10 @@ def prune(
     Questions that wait for a person, and calls in progress, are kept.
     """
     if sum(option is not None for option in (older_than, before, user)) != 1:
-        raise typer.BadParameter("say one of --older-than DAYS, --before DATE and --user USER")
+        raise typer.BadParameter("give exactly one of --older-than DAYS, --before DATE and --user USER")
     if user is not None:
+        from ai_base.llm.interaction import anonymous  # noqa: PLC0415 - it loads the client library
+
         stored = anonymous(user)
         pruned = with_ledger(lambda ledger: ledger.erase_user(stored, dry_run=not yes))
         echo(f"{'erased' if yes else 'would erase'} user {stored}: {_counts(pruned)}")
@@ -45,7 +46,7 @@ def prune(
     if pruned.kept:
         echo(f"kept: {pruned.kept:,} interactions that wait for a person or are in progress")
     if not yes:
-        echo("Nothing has been changed. Say --yes to do it.", err=True)
+        echo("Nothing was changed. Add --yes to do it.", err=True)
 
 
 def _day(older_than: int | None, before: str | None) -> str:
@@ -56,9 +57,9 @@ def _day(older_than: int | None, before: str | None) -> str:
     try:
         day = date.fromisoformat(before or "")
     except ValueError:
-        raise typer.BadParameter("say a day such as 2026-11-23", param_hint="--before") from None
+        raise typer.BadParameter("give a day such as 2026-11-23", param_hint="--before") from None
     if day > today:
-        raise typer.BadParameter(f"today is {today} (UTC); a later day is not over yet", param_hint="--before")
+        raise typer.BadParameter(f"{day} is in the future; today is {today} (UTC)", param_hint="--before")
     return f"{day}"
 
 
