@@ -210,10 +210,10 @@ def hold_cap(bench: Bench, database: str, kind: str) -> None:
     [[spent, held]] = watcher("sql", database=database, query="SELECT max(spent), max(held) FROM counters")
     [[reserved]] = watcher("sql", database=database, query="SELECT max(reserved) FROM attempts")
     billed = server("count") * COST
-    told = watcher("check", database=database)
+    problems = watcher("check", database=database)
     what = f"most that 8 processes spent or held / the cap, {kind}"
     over = max(*most, spent, billed)
-    kept = over <= limit and billed == spent and not held and not told and refused == 2250 - spent // COST
+    kept = over <= limit and billed == spent and not held and not problems and refused == 2250 - spent // COST
     bench.row(what, f"${over / 1e9:.4f}", f"${limit / 1e9:.4f}", over / limit, "<= 1", kept=kept)
     what, left = f"left unspent by callers that come back / a reservation, {kind}", limit - spent
     bench.row(what, f"${left / 1e9:.4f}", f"${reserved / 1e9:.4f}", left / reserved, "< 1", kept=left < reserved)

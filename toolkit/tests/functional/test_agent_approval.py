@@ -66,7 +66,7 @@ async def test_while_nobody_answers_the_run_waits_and_asks_once(open_gateway: An
 
 
 @pytest.mark.parametrize("answer", ["no", "not so much", "yes, but only 3"])
-async def test_any_other_answer_than_yes_refuses_the_call_and_the_model_is_told(open_gateway: Any, answer: str) -> None:
+async def test_any_answer_but_yes_refuses_the_call_and_informs_the_model(open_gateway: Any, answer: str) -> None:
     shop = Shop()
     async with open_gateway(main=ScriptedModel(call("refund", amount=5), "sorry")) as gateway:
         run = await shop.agent(gateway).run("Refund!")
@@ -77,7 +77,7 @@ async def test_any_other_answer_than_yes_refuses_the_call_and_the_model_is_told(
     assert last_returns(run) == [(f"a person refused this call: {answer}", "denied")]
 
 
-async def test_invalid_arguments_and_reached_limits_bother_nobody(open_gateway: Any) -> None:
+async def test_invalid_arguments_and_reached_limits_ask_for_no_approval(open_gateway: Any) -> None:
     shop, script = Shop(), ScriptedModel(call("refund", amount="all"), call("refund", amount=5))
     async with open_gateway(main=script) as gateway:
         run = await shop.agent(gateway, limits=Limits(max_tool_calls=0)).run("Refund!")

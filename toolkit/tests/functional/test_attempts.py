@@ -74,18 +74,18 @@ async def test_a_missing_key_takes_only_its_candidate_out(open_gateway: Any) -> 
             answer = await gateway.ask(*ASK)
 
     assert (answer.output, answer.calls) == ("x", 1)
-    [told] = [line["error"] for line in logs if line["log_level"] == "error" and line["candidate"] == "main"]
-    assert "NO_SUCH_KEY is missing or empty" in told
-    assert scrub(told) == told
+    [error] = [line["error"] for line in logs if line["log_level"] == "error" and line["candidate"] == "main"]
+    assert "NO_SUCH_KEY is missing or empty" in error
+    assert scrub(error) == error
 
 
-async def test_a_broken_request_surfaces_at_once(open_gateway: Any) -> None:
+async def test_a_rejected_request_is_an_error_at_once(open_gateway: Any) -> None:
     async with open_gateway(main=FaultyModel(EchoModel(), bad_request()), backup=ScriptedModel()) as gateway:
         with pytest.raises(RejectedRequestError, match="main: "):
             await gateway.ask(*ASK, fallback=lambda: "never")
 
 
-async def test_after_a_few_failures_a_candidate_is_left_alone(open_gateway: Any) -> None:
+async def test_after_a_few_failures_a_candidate_is_skipped(open_gateway: Any) -> None:
     primary = FaultyModel(EchoModel(), server_error(), forever=True)
     async with open_gateway(main=primary, backup=RuleModel({".*": answered("x")}), breaker={"failures": 3}) as gateway:
         answers = [await gateway.ask(*ASK) for _ in range(20)]
@@ -129,7 +129,7 @@ async def test_a_candidate_that_fails_inside_anothers_stream_opens_its_own_break
         assert (await gateway.ask(*ASK)).output == "one two"
 
 
-async def test_what_a_client_library_makes_of_an_odd_answer_is_the_candidates_failure(open_gateway: Any) -> None:
+async def test_an_exception_of_the_client_library_is_the_candidates_failure(open_gateway: Any) -> None:
     def stumble(_: ModelResponse) -> ModelResponse:
         raise IndexError("list index out of range")
 

@@ -72,9 +72,9 @@ async def test_caps_that_are_not_enforced_are_logged_and_everything_is_recorded(
 
     assert [answer.source for answer in answers] == ["model"] * 2
     assert (row.calls, row.cost) == (2, 20_000_000)
-    told = [line for line in logs if line["event"] == "llm cap exceeded, not enforced"]
-    assert told
-    assert reason in str(told[0])
+    warnings = [line for line in logs if line["event"] == "llm cap exceeded, not enforced"]
+    assert warnings
+    assert reason in str(warnings[0])
 
 
 # ---- Warnings ----
@@ -100,7 +100,7 @@ async def test_a_cap_that_is_nearly_used_up_is_reported_once(open_gateway: Any) 
 # ---- Soft landing ----
 
 
-async def test_from_a_share_of_a_cap_on_a_cheaper_chain_is_asked(open_gateway: Any) -> None:
+async def test_a_cheaper_chain_is_asked_once_a_share_of_a_cap_is_used(open_gateway: Any) -> None:
     budgets = {"overall": {"day": "0.02"}, "soft_landing": {"at": 0.5, "chain": "strong"}}
     models = {"main": cent_model(), "strong": RuleModel({"(?s).*": "cheap"})}
     options = {"candidates": {"main": CENT_A_CALL}, "budgets": budgets}
@@ -116,7 +116,7 @@ async def test_from_a_share_of_a_cap_on_a_cheaper_chain_is_asked(open_gateway: A
     assert len(models["main"].requests) == 1
 
 
-async def test_another_cost_centres_cap_lands_nobody_else(open_gateway: Any) -> None:
+async def test_a_soft_landing_concerns_its_cost_centre_only(open_gateway: Any) -> None:
     budgets = {
         "cost_centers": {"support": {"day": "0.02"}},
         "soft_landing": {"at": 0.5, "chain": "strong"},
@@ -128,7 +128,7 @@ async def test_another_cost_centres_cap_lands_nobody_else(open_gateway: Any) -> 
     assert outputs == ["x", "cheap", "x"]
 
 
-async def test_while_landing_no_stronger_chain_is_asked(open_gateway: Any) -> None:
+async def test_during_a_soft_landing_no_stronger_chain_is_asked(open_gateway: Any) -> None:
     budgets = {"overall": {"day": "0.02"}, "soft_landing": {"at": 0.5, "chain": "cheap"}}
     options = {
         "candidates": {"main": CENT_A_CALL},
@@ -147,7 +147,7 @@ async def test_while_landing_no_stronger_chain_is_asked(open_gateway: Any) -> No
 # ---- Headroom ----
 
 
-async def test_the_headroom_is_data(open_gateway: Any, database_url: str) -> None:
+async def test_the_usage_of_each_cap_is_returned(open_gateway: Any, database_url: str) -> None:
     budgets = {"overall": {"month": "10"}, "each_cost_center": {"day": "0.06"}, "each_user": {"day": "1"}}
     async with open_gateway(
         main=cent_model(), candidates={"main": CENT_A_CALL}, budgets=budgets, database_url=database_url

@@ -130,7 +130,7 @@ async def test_a_cost_centre_with_a_personal_name_has_its_cap(open_gateway: Any)
 
 
 @pytest.mark.parametrize("name", ["nul \0", "half of a pair \ud800"])
-async def test_a_cost_centre_with_an_odd_name_is_counted(open_gateway: Any, database_url: str, name: str) -> None:
+async def test_a_cost_centre_with_an_unusual_name_is_counted(open_gateway: Any, database_url: str, name: str) -> None:
     async with open_gateway(main=ScriptedModel(answered("x")), database_url=database_url) as gateway:
         await gateway.ask(*ASK, cost_center=name)
 

@@ -135,7 +135,7 @@ async def test_the_bound_covers_instructions_tools_and_history(open_gateway: Any
 )
 async def test_settings_that_make_a_call_dearer_are_refused(open_gateway: Any, settings: dict[str, Any]) -> None:
     async with open_gateway(main=ScriptedModel()) as gateway:
-        with pytest.raises(UnpricedModelError, match="no bound on its cost"):
+        with pytest.raises(UnpricedModelError, match="its cost has no upper bound"):
             await Agent(gateway.model()).run("hello", model_settings=cast("ModelSettings", settings))
 
 
@@ -156,7 +156,7 @@ async def test_a_picture_is_refused_unless_the_context_window_bounds_it(open_gat
 async def test_ways_around_the_budget_are_closed(open_gateway: Any, way: str) -> None:
     async with open_gateway(main=ScriptedModel()) as gateway:
         guard = gateway.model().models[0]
-        with pytest.raises(UnpricedModelError, match="passes by the budget"):
+        with pytest.raises(UnpricedModelError, match="would bypass the budget"):
             await getattr(guard, way)([])
 
 
@@ -168,7 +168,9 @@ async def test_ways_around_the_budget_are_closed(open_gateway: Any, way: str) ->
         {"model_name": "half of a pair \ud800, nul \0"},
     ],
 )
-async def test_an_odd_report_is_settled(open_gateway: Any, database_url: str, report: dict[str, Any]) -> None:
+async def test_an_inconsistent_usage_report_is_settled(
+    open_gateway: Any, database_url: str, report: dict[str, Any]
+) -> None:
     known = {"main": {"model": "openai-chat:gpt-4o-mini", "price": None}}
     odd = Odd(lambda response: replace(response, **report))
     async with open_gateway(main=odd, candidates=known, database_url=database_url) as gateway:
@@ -181,9 +183,9 @@ async def test_an_odd_report_is_settled(open_gateway: Any, database_url: str, re
 
 
 async def test_instructions_that_come_with_the_parameters_count(open_gateway: Any) -> None:
-    told = [InstructionPart(content="i" * 5000)]
+    instructions = [InstructionPart(content="i" * 5000)]
     async with open_gateway(main=ScriptedModel(answered("x"))) as gateway:
-        params = ModelRequestParameters(instruction_parts=told)
+        params = ModelRequestParameters(instruction_parts=instructions)
         await gateway.model().request([ModelRequest.user_text_prompt("hi")], None, params)
         [row] = await gateway.ledger.interactions(1)
         [attempt] = (await gateway.ledger.interaction(row.id))[1]

@@ -27,7 +27,7 @@ def test_a_ticket_is_triaged_without_a_key_and_the_output_says_so(tmp_path: Path
 
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["category"] == "bug"
-    assert "the offline model computed this from the words, $0.00" in result.stderr
+    assert "the offline model computed this from the prompt's words, $0.00" in result.stderr
 
 
 def test_a_failure_is_one_line_and_an_exit_code(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ async def test_low_confidence_asks_the_stronger_chain(open_gateway: Any) -> None
     assert (answer.confidence, answer.source, answer.calls) == (0.9, "model", 2)
 
 
-async def test_lasting_doubt_asks_a_person_whose_answer_serves_the_next_one(open_gateway: Any) -> None:
+async def test_low_confidence_of_both_chains_asks_a_person_whose_answer_is_reused(open_gateway: Any) -> None:
     models = {"main": RuleModel({"(?s).*": UNSURE}), "strong": RuleModel({"(?s).*": UNSURE})}
     async with open_gateway(**models, escalation={"chain": "strong"}) as gateway:
         draft = await gateway.ask("triage", {"question": "bob@example.com"}, output_type=Verdict)
@@ -52,12 +52,12 @@ async def test_where_the_stronger_chain_is_down_the_first_answer_stands(open_gat
 
 
 @pytest.mark.parametrize("odd", [float("nan"), 95.0])
-async def test_an_odd_confidence_is_no_confidence(open_gateway: Any, odd: float) -> None:
+async def test_an_invalid_confidence_counts_as_none(open_gateway: Any, odd: float) -> None:
     async with open_gateway(main=ScriptedModel("x")) as gateway:
         assert (await gateway.ask(*ASK, confidence=lambda _: odd)).escalation_id
 
 
-async def test_an_empty_answer_of_a_person_is_none(open_gateway: Any) -> None:
+async def test_an_empty_answer_of_a_person_is_ignored(open_gateway: Any) -> None:
     async with open_gateway(main=RuleModel({"(?s).*": UNSURE})) as gateway:
         draft = await gateway.ask("triage", {"question": "?"}, output_type=Verdict)
         await gateway.ledger.answer(draft.escalation_id, "", "ada")

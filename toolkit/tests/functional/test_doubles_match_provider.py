@@ -128,7 +128,7 @@ def test_a_garbled_body_is_the_real_one() -> None:
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize(("fault", "reply"), ANSWERS.values(), ids=ANSWERS)
 def test_answers_and_charges_as_the_real_client(fault: Fault | None, reply: Reply, *, stream: bool) -> None:
-    def told(outcome: Outcome) -> tuple[object, ...]:
+    def facts(outcome: Outcome) -> tuple[object, ...]:
         assert outcome.response is not None
         response = outcome.response
         usage = response.usage
@@ -137,7 +137,7 @@ def test_answers_and_charges_as_the_real_client(fault: Fault | None, reply: Repl
     with LoopbackProvider(reply) as provider:
         theirs = asyncio.run(real(provider.url, stream=stream))
 
-    assert told(double(fault, stream=stream)) == told(theirs)
+    assert facts(double(fault, stream=stream)) == facts(theirs)
 
 
 def test_every_fault_is_compared() -> None:

@@ -55,7 +55,7 @@ async def test_a_question_can_wait_for_a_person(open_gateway: Any) -> None:
     assert (answer.output, answer.source) == ("Ask again tomorrow.", "human")
 
 
-async def test_without_any_of_these_the_error_tells_of_every_candidate(open_gateway: Any) -> None:
+async def test_without_a_fallback_the_error_names_every_candidate(open_gateway: Any) -> None:
     down = FaultyModel(EchoModel(), server_error(), forever=True)
     async with open_gateway(main=down, backup=down) as gateway:
         with pytest.raises(AllCandidatesFailedError, match=r"(?s)main: .*backup: "):

@@ -77,7 +77,7 @@ async def test_output_is_cleaned(open_gateway: Any) -> None:
         assert "\x07" not in output
 
 
-async def test_an_empty_answer_is_none(open_gateway: Any) -> None:
+async def test_an_empty_answer_is_no_answer(open_gateway: Any) -> None:
     async with open_gateway(main=ScriptedModel(" ", "\n"), backup=ScriptedModel("here")) as gateway:
         assert (await gateway.ask(*ASK)).output == "here"
 

@@ -85,7 +85,7 @@ class Customer(BaseModel):
         raise ValueError(f"no such customer: {address}")
 
 
-async def test_why_an_answer_was_refused_holds_nothing_personal(open_gateway: Any) -> None:
+async def test_the_reason_of_a_refused_answer_holds_nothing_personal(open_gateway: Any) -> None:
     model = RuleModel({"(?s).*": {"address": "bob@example.com"}})
     question = ("plain", {"question": "Who?"})
     async with open_gateway(main=model, chains={"default": ["main"]}) as gateway:
@@ -95,9 +95,9 @@ async def test_why_an_answer_was_refused_holds_nothing_personal(open_gateway: An
             await gateway.ask(*question, output_type=Customer, human=True)
         [waiting] = await gateway.ledger.escalations()
 
-    for told in (row.error, waiting.reason):
-        assert "no such customer: [email]" in told
-        assert "bob@example.com" not in told
+    for text in (row.error, waiting.reason):
+        assert "no such customer: [email]" in text
+        assert "bob@example.com" not in text
 
 
 async def test_a_streams_record_holds_nothing_personal(open_gateway: Any) -> None:

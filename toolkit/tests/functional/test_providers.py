@@ -63,7 +63,7 @@ def error(message: str, kind: str = GENERAL, code: str | None = None) -> tuple[s
         (498, error("Flex capacity exceeded", code="capacity_exceeded")),
     ],
 )
-async def test_what_is_the_candidates_own_failure_the_next_one_answers(
+async def test_the_next_candidate_answers_after_a_failure_of_the_candidates_own(
     open_gateway: Any, provider: Any, status: int, details: tuple[str, str, str | None]
 ) -> None:
     """At once: no retry can help."""
@@ -83,7 +83,7 @@ async def test_what_is_the_candidates_own_failure_the_next_one_answers(
         (422, error("messages: field required")),
     ],
 )
-async def test_what_is_broken_anywhere_surfaces_at_once(
+async def test_a_request_that_any_provider_rejects_is_an_error_at_once(
     open_gateway: Any, provider: Any, status: int, details: tuple[str, str, str | None]
 ) -> None:
     provider.behaviour = Reply(status=status, error=details)
@@ -321,9 +321,9 @@ async def test_an_attempts_error_is_scrubbed(open_gateway: Any, provider: Any) -
         _, [attempt] = await gateway.ledger.interaction(row.id)
 
     assert "bad input" in attempt.error
-    for told in (attempt.error, row.error, str(caught.value), str(logs)):
-        assert "ada@example.com" not in told
-        assert "abcdefghijklmnopqrstuvwxyz012345" not in told
+    for text in (attempt.error, row.error, str(caught.value), str(logs)):
+        assert "ada@example.com" not in text
+        assert "abcdefghijklmnopqrstuvwxyz012345" not in text
 
 
 @pytest.mark.parametrize("stream", [False, True])

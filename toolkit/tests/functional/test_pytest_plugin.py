@@ -50,8 +50,8 @@ def run(project: Path, files: dict[str, str], *options: str, **environment: str)
 def test_a_unit_test_may_open_no_socket(tmp_path: Path) -> None:
     result = run(tmp_path, {f"tests/unit/test_{n}.py": SOCKET + case for n, case in enumerate(UNIT.values())})
 
-    told = re.findall(r"^(?:FAILED|ERROR) tests/unit/test_(\d)\.py", result.stdout, re.MULTILINE)
-    assert {int(number) for number in told} == set(range(len(UNIT)))
+    failed = re.findall(r"^(?:FAILED|ERROR) tests/unit/test_(\d)\.py", result.stdout, re.MULTILINE)
+    assert {int(number) for number in failed} == set(range(len(UNIT)))
     assert "a unit test reached for a socket" in result.stdout
 
 
@@ -61,8 +61,8 @@ def test_a_functional_test_reaches_this_machine_only(tmp_path: Path) -> None:
 
     result = run(tmp_path, files)
 
-    told = re.findall(r"^(?:FAILED|ERROR) tests/functional/test_(\w+)\.py", result.stdout, re.MULTILINE)
-    assert set(told) == {str(number) for number in range(len(FUNCTIONAL))}
+    failed = re.findall(r"^(?:FAILED|ERROR) tests/functional/test_(\w+)\.py", result.stdout, re.MULTILINE)
+    assert set(failed) == {str(number) for number in range(len(FUNCTIONAL))}
     reached = re.findall(r"a functional test reached for ([\w.]+)", result.stdout)
     assert set(reached) == {"192.0.2.1", "192.0.2.2", "example.invalid"}
 

@@ -28,7 +28,7 @@ from ai_base.testing.faults import (
 )
 
 
-async def test_an_answer_tells_what_it_is(open_gateway: Any) -> None:
+async def test_an_answer_has_its_source_model_cost_and_calls(open_gateway: Any) -> None:
     async with open_gateway(main=ScriptedModel(answered("Because."))) as gateway:
         answer = await gateway.ask(*ASK)
 
@@ -44,7 +44,7 @@ async def test_every_interaction_and_attempt_is_a_row(open_gateway: Any) -> None
             answer = await gateway.ask(*ASK)
         row, attempts = await gateway.ledger.interaction(answer.interaction_id)
 
-    told = (
+    recorded = (
         row.prompt,
         row.request,
         row.response,
@@ -55,7 +55,7 @@ async def test_every_interaction_and_attempt_is_a_row(open_gateway: Any) -> None
         row.correlation_id,
         row.model,
     )
-    assert told == ("plain", "Why?", "Because.", "model", "ok", "support", "ada", "request-1", "scripted-2026-11")
+    assert recorded == ("plain", "Why?", "Because.", "model", "ok", "support", "ada", "request-1", "scripted-2026-11")
     assert (row.calls, row.cost, len(row.prompt_version)) == (2, 300_000, 12)
     assert [(a.number, a.status, a.cost, a.cost_basis) for a in attempts] == [
         (1, "failed", 0, "none"),
@@ -152,7 +152,7 @@ async def test_a_cancelled_call_leaves_its_row_whatever_it_waits_for(open_gatewa
 
 
 @pytest.mark.parametrize("moment", ["settlement", "record"])
-async def test_what_was_spent_or_answered_is_booked_though_the_caller_goes(
+async def test_cost_and_answer_are_recorded_although_the_caller_is_cancelled(
     open_gateway: Any, database: str, moment: str
 ) -> None:
     other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)

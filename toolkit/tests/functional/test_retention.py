@@ -139,7 +139,7 @@ async def test_a_reservation_from_before_is_settled_afterwards(ledger: Ledger) -
     ("before", "message"),
     [("yesterday", "'yesterday' is no time; say a day such as 2026-11-23"), ("2026-11-26", "lies in the future")],
 )
-async def test_a_time_that_is_none_or_to_come_deletes_nothing(ledger: Ledger, before: str, message: str) -> None:
+async def test_an_invalid_or_future_time_deletes_nothing(ledger: Ledger, before: str, message: str) -> None:
     await spend(ledger)
 
     with pytest.raises(LedgerError, match=message):

@@ -221,7 +221,7 @@ async def test_a_lock_that_stays_is_an_error_for_all_who_wait(tmp_path: Path, mo
     await ledger.close()
 
 
-async def test_what_has_to_be_booked_is_booked_though_its_task_is_cancelled(tmp_path: Path) -> None:
+async def test_a_shielded_settlement_is_made_although_its_task_is_cancelled(tmp_path: Path) -> None:
     ledger = await Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
     tried = await hold(ledger)
     other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
@@ -241,7 +241,7 @@ async def test_what_has_to_be_booked_is_booked_though_its_task_is_cancelled(tmp_
     await ledger.close()
 
 
-async def test_what_is_cancelled_is_booked_wholly_or_not_at_all(database_url: str) -> None:
+async def test_a_cancelled_settlement_is_written_completely_or_not_at_all(database_url: str) -> None:
     ledger = await Ledger.open(database_url)
     for moment in range(12):
         tasks = [asyncio.create_task(ledger.settle(await hold(ledger))) for _ in range(3)]
@@ -283,7 +283,7 @@ async def test_a_server_that_stops_is_an_error_at_once_and_found_again_later(
     await ledger.close()
 
 
-async def test_a_connection_that_is_lost_on_the_way_costs_no_settlement(
+async def test_a_connection_that_is_lost_loses_no_settlement(
     postgres: tuple[str, Callable[..., None]], postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psycopg  # noqa: PLC0415 - may be missing
@@ -347,7 +347,7 @@ async def test_a_server_that_hangs_is_given_up(postgres_url: str, monkeypatch: p
         ("postgresql://me:hush@127.0.0.1:hush/db?hush", "not a valid URL"),
     ],
 )
-async def test_an_unusable_database_is_told_in_one_line_without_the_password(url: str, message: str) -> None:
+async def test_an_unusable_database_is_reported_in_one_line_without_the_password(url: str, message: str) -> None:
     with pytest.raises(LedgerError) as error:
         await Ledger.open(url)
 

@@ -113,7 +113,7 @@ async def test_a_stream_that_stalls_ends_at_the_deadline(open_gateway: Any) -> N
             await drain(gateway)
 
 
-async def test_an_error_of_who_reads_a_stream_is_not_the_candidates(open_gateway: Any) -> None:
+async def test_an_error_of_a_streams_reader_is_not_the_candidates_failure(open_gateway: Any) -> None:
     model = RuleModel({".*": answered("one two")})
     async with open_gateway(main=model, breaker={"failures": 1}) as gateway:
         for error in (ConnectionResetError("the browser went away"), ConfigError("typo.md", "no such prompt")):

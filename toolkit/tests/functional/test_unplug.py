@@ -46,7 +46,9 @@ def test_each_mutation_has_its_verdict(project: Path, capsys: pytest.CaptureFixt
     assert {name: (project / name).read_text(encoding="utf-8") for name in FILES} == FILES
 
 
-def test_only_some_are_tried_and_all_red_is_a_success(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_selected_mutations_are_tried_and_all_red_is_a_success(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mutations = project / "scripts" / "mutations" / "all.toml"
     mutations.write_text("[['It doubles']]\nold = 'number * 2'\nnew = 'number'\n", encoding="utf-8")
 

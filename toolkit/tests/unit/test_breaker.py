@@ -97,7 +97,7 @@ def test_a_probe_that_is_answered_closes_it(breaker: Breaker, clock: Clock, erro
     assert breaker.state == "closed"
 
 
-def test_a_probe_that_tells_nothing_makes_room_for_another(breaker: Breaker, clock: Clock) -> None:
+def test_a_probe_without_an_outcome_makes_room_for_another(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now += 30
     end(breaker, KeyboardInterrupt())
@@ -123,7 +123,7 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-def test_a_misconfigured_candidate_is_left_alone_for_long(breaker: Breaker, clock: Clock) -> None:
+def test_a_misconfigured_candidate_is_skipped_for_long(breaker: Breaker, clock: Clock) -> None:
     breaker.suspect("one request")
     breaker.suspect("another request")
 

@@ -94,7 +94,7 @@ def test_what_is_harmless_stays(text: str) -> None:
     assert clean(text) == text
 
 
-def test_who_shows_text_as_it_is_keeps_every_angle_bracket() -> None:
+def test_html_keep_leaves_every_angle_bracket() -> None:
     assert clean("List<int> <b onclick=x> ![x](y)\x00", html="keep") == "List<int> <b onclick=x> [x](y)"
     assert clean("List<int>") == "List&lt;int>"
 

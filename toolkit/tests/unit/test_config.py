@@ -151,6 +151,6 @@ def test_a_price_in_the_file_makes_an_unknown_model_usable() -> None:
 
 
 @pytest.mark.parametrize("text", ['_cli_parse_args = ["--retry.attempts=9"]\n', "x = " + "[" * 5000])
-def test_a_file_cannot_turn_the_readers_own_knobs_or_exhaust_it(text: str) -> None:
+def test_a_file_cannot_change_the_parsers_options_or_exhaust_it(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_config(text + SOUND)

@@ -70,7 +70,7 @@ def test_keeps_messages_settings_and_parameters() -> None:
     assert isinstance(model.requests[0].messages[0], ModelRequest)
 
 
-def test_the_name_in_the_article() -> None:
+def test_the_articles_name_for_the_scripted_model_works() -> None:
     with MockLLMWithChain("first", "second") as model:
         assert [ask(model), ask(model)] == ["first", "second"]
 
@@ -79,7 +79,7 @@ def test_an_exhausted_script_fails_and_shows_what_was_asked() -> None:
     model = ScriptedModel("only")
     ask(model)
 
-    with pytest.raises(ScriptError, match=r"call 2 of a script of 1 steps\n--- it was asked ---\nOnce more\?"):
+    with pytest.raises(ScriptError, match=r"call 2, but the script has 1 steps\n--- request ---\nOnce more\?"):
         ask(model, "Once more?")
 
 
@@ -87,7 +87,7 @@ def test_a_step_that_is_left_over_fails_and_shows_what_was_asked() -> None:
     with pytest.raises(ScriptError) as caught, ScriptedModel("one", "two") as model:
         ask(model, "The one question")
 
-    assert "1 left over of 2 steps: [Step(answer='two'" in str(caught.value)
+    assert "1 of 2 steps are left over: [Step(answer='two'" in str(caught.value)
     assert str(caught.value).endswith("The one question")
 
 
@@ -96,7 +96,7 @@ def test_an_unexpected_prompt_fails_and_shows_it(expect: str | re.Pattern[str]) 
     with ScriptedModel(Step("ok", expect=expect)) as model:
         assert ask(model, "A refund of order 66") == "ok"
 
-    with pytest.raises(ScriptError, match=r"step 1 expects .*\n--- it was asked ---\nGood morning"):
+    with pytest.raises(ScriptError, match=r"step 1 expects .*\n--- request ---\nGood morning"):
         ask(ScriptedModel(Step("ok", expect=expect)), "Good morning")
 
 
@@ -207,15 +207,15 @@ def test_an_agent_streams_text_and_objects() -> None:
 
 
 def test_a_token_is_four_bytes_unless_a_step_says_otherwise() -> None:
-    told = RequestUsage(input_tokens=8000, output_tokens=100)
-    model = ScriptedModel("é" * 10, "", Step("x", usage=told), ModelResponse([], usage=told))
+    usage = RequestUsage(input_tokens=8000, output_tokens=100)
+    model = ScriptedModel("é" * 10, "", Step("x", usage=usage), ModelResponse([], usage=usage))
 
     used = [run(request(model, prompt)).usage for prompt in ("ab" * 50, "", "x", "x")]
 
     assert [(one.input_tokens, one.output_tokens) for one in used] == [(25, 5), (1, 1), (8000, 100), (8000, 100)]
 
 
-def test_a_stream_tells_its_usage_at_its_end_only() -> None:
+def test_a_stream_reports_its_usage_at_its_end_only() -> None:
     async def stream(*, to_the_end: bool) -> ModelResponse:
         async with direct.model_request_stream(EchoModel(), [ModelRequest.user_text_prompt("a b c d")]) as events:
             async for _ in events:
@@ -246,5 +246,5 @@ def test_the_first_rule_that_matches_answers() -> None:
 
 
 def test_no_rule_is_an_error_that_shows_what_was_asked() -> None:
-    with pytest.raises(ScriptError, match=r"none of \['refund'\] is found in the prompt\n.*\nGood morning"):
+    with pytest.raises(ScriptError, match=r"none of the rules \['refund'\] matches the prompt\n.*\nGood morning"):
         ask(RuleModel({"refund": "ok"}), "Good morning")

@@ -95,7 +95,7 @@ def test_a_stream_breaks_off_in_the_middle() -> None:
     assert words == ["The", " answer"]
 
 
-def test_a_slow_answer_is_late_and_a_slow_stream_dawdles() -> None:
+def test_a_slow_answer_is_late_and_a_slow_stream_is_spread_over_time() -> None:
     words: list[str] = []
 
     async def main() -> tuple[float, float]:

@@ -120,7 +120,7 @@ def test_a_field_without_a_text_does_not_lose_its_record(form: Literal["console"
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), {(1, 2): 3}, Unwritable()], ids=type)
-def test_the_values_beside_an_odd_one_keep_their_types(odd: object) -> None:
+def test_the_values_beside_an_unusual_one_keep_their_types(odd: object) -> None:
     stream = io.StringIO()
     configure_logging("INFO", "json", stream)
     beside = {"number": 5, "flag": True, "none": None, "list": [1, {"a": 2.5}]}

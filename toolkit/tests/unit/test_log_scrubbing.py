@@ -52,7 +52,7 @@ def test_no_field_holds_an_address(form: Literal["console", "json"], fields: dic
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_the_event_and_its_arguments_hold_none(form: Literal["console", "json"]) -> None:
+def test_the_event_and_its_arguments_hold_no_address(form: Literal["console", "json"]) -> None:
     output = logged(form, f"{MAIL} asked %s", MAIL)
 
     assert output.count("asked") == 2
@@ -73,7 +73,7 @@ def test_a_number_that_is_a_field_is_hidden_and_the_record_stays_json() -> None:
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_no_traceback_holds_one(form: Literal["console", "json"]) -> None:
+def test_no_traceback_holds_an_address(form: Literal["console", "json"]) -> None:
     stream = io.StringIO()
     configure_logging("INFO", form, stream)
 
@@ -87,7 +87,7 @@ def test_no_traceback_holds_one(form: Literal["console", "json"]) -> None:
     assert MAIL not in stream.getvalue()
 
 
-def test_a_value_that_holds_itself_is_no_error() -> None:
+def test_a_recursive_value_is_logged() -> None:
     loop: list[object] = [MAIL]
     loop.append(loop)
 

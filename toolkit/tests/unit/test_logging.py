@@ -93,7 +93,7 @@ def test_a_path_is_logged_as_text() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), {(1, 2): 3}])
-def test_a_record_with_an_odd_value_is_not_lost(value: object) -> None:
+def test_a_record_with_an_unusual_value_is_not_lost(value: object) -> None:
     stream = io.StringIO()
     configure_logging("INFO", "json", stream)
 

@@ -102,7 +102,7 @@ def test_text_is_taken_from_the_prompt_and_marked() -> None:
 
 
 @pytest.mark.parametrize("mode", [NativeOutput, ToolOutput])
-def test_a_stream_gives_the_same(mode: Any) -> None:
+def test_a_stream_gives_the_same_text(mode: Any) -> None:
     async def both() -> tuple[str, Triage]:
         async with Agent(OfflineModel()).run_stream("It is late. Hurry up.") as stream:
             text = [piece async for piece in stream.stream_text(delta=True, debounce_by=None)]

@@ -83,7 +83,7 @@ def test_a_broken_prompt_is_an_error(tmp_path: Path, text: str, reason: str) -> 
         write(tmp_path, text)["triage"]
 
 
-def test_a_broken_edit_leaves_the_last_good_one(tmp_path: Path) -> None:
+def test_a_broken_edit_leaves_the_last_valid_prompt(tmp_path: Path) -> None:
     prompts = write(tmp_path, "fine")
     assert prompts["triage"].render({}) == "fine"
     write(tmp_path, "+++\nchain\n+++\nbroken")

@@ -87,11 +87,11 @@ def test_what_is_personal_or_secret_is_replaced(text: str, scrubbed: str) -> Non
         "https://example.com/a:b@c ssh user@localhost @app.get('/x') http 200 512 1234 (see 555) 2026",
     ],
 )
-def test_what_only_looks_like_it_stays(text: str) -> None:
+def test_text_that_only_looks_personal_or_secret_stays(text: str) -> None:
     assert scrub(text) == text
 
 
-def test_a_line_of_json_stays_one() -> None:
+def test_a_line_of_json_stays_json() -> None:
     record = {
         "numbers": [4111111111111111, 5, -4111111111111111],
         "password": 12345,
@@ -120,7 +120,7 @@ def test_a_line_of_json_stays_one() -> None:
         }
 
 
-def test_any_line_of_json_stays_one() -> None:
+def test_any_line_of_json_stays_json() -> None:
     choose = random.Random(0)  # noqa: S311 - the same each time
     pieces = [
         *PERSONAL,
@@ -153,7 +153,7 @@ def test_any_line_of_json_stays_one() -> None:
         json.loads(scrub(line))
 
 
-def test_a_second_time_changes_nothing() -> None:
+def test_scrubbing_twice_changes_nothing_more() -> None:
     choose = random.Random(0)  # noqa: S311 - the same each time
     pieces = [*PERSONAL, PEM, JWT, *"\"'{}[],:=\n", "password", "token:", "://u:p@h", "1", "word", "2026-11-23"]
 
@@ -164,7 +164,7 @@ def test_a_second_time_changes_nothing() -> None:
 
 @pytest.mark.parametrize("code", ["\x1b[35m", "\x1b[1;31m", "\\u001b[0m"])
 @pytest.mark.parametrize("personal", PERSONAL)
-def test_colours_are_no_hiding_place(code: str, personal: str) -> None:
+def test_secrets_between_colour_codes_are_replaced(code: str, personal: str) -> None:
     scrubbed = scrub(f"{code}x{code}={code}{personal}{code}")
 
     assert scrubbed.startswith(f"{code}x{code}={code}[")

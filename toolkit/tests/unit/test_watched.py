@@ -72,7 +72,7 @@ def test_a_file_at_rest_is_not_read_again(file: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("breakage", ["text", "bytes", "gone"])
-def test_the_last_good_one_stays_and_the_log_says_so_once(file: Path, breakage: str) -> None:
+def test_the_last_valid_content_stays_and_the_log_says_so_once(file: Path, breakage: str) -> None:
     watched = Watched(file, number)
     watched.current()
     if breakage == "gone":
@@ -84,13 +84,13 @@ def test_the_last_good_one_stays_and_the_log_says_so_once(file: Path, breakage: 
         assert [watched.current() for _ in range(3)] == [1, 1, 1]
 
     assert [(each["log_level"], each["event"]) for each in logs] == [
-        ("error", "edit refused, the last valid one stays")
+        ("error", "invalid edit ignored, last valid version used")
     ]
     file.write_text("3", encoding="utf-8")
     assert watched.current() == 3
 
 
-def test_a_file_that_was_never_sound_is_an_error_each_time(file: Path) -> None:
+def test_a_file_that_was_never_valid_is_an_error_each_time(file: Path) -> None:
     file.write_text("one", encoding="utf-8")
     watched = Watched(file, number)
 

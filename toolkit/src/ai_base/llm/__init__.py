@@ -1,4 +1,4 @@
-"""The public face of the gateway: what an application imports every day."""
+"""The public API of the gateway: what an application imports every day."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

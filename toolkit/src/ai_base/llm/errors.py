@@ -44,7 +44,8 @@ class BudgetExceededError(RefusedError):
 
     def __init__(self, scope: str, cap: Decimal, spent: Decimal, held: Decimal, asked: Decimal) -> None:
         super().__init__(
-            f"budget {scope}: cap ${cap:f}, spent ${spent:f}, held for calls in flight ${held:f}, asked ${asked:f}"
+            f"budget {scope}: cap ${cap:f}, spent ${spent:f}, held for calls in flight ${held:f}; "
+            f"this call could cost ${asked:f}"
         )
         self.scope, self.cap, self.spent, self.held, self.asked = scope, cap, spent, held, asked
 
@@ -69,7 +70,7 @@ class InputTooLargeError(RefusedError):
     """The input is longer than `input.max_bytes`."""
 
     def __init__(self, limit: int, got: int) -> None:
-        super().__init__(f"the input has {got:,} bytes, more than {limit:,}")
+        super().__init__(f"the input has {got:,} bytes; input.max_bytes allows {limit:,}")
         self.limit, self.got = limit, got
 
 
@@ -92,7 +93,7 @@ class QueueFullError(UnavailableError):
     """Too many callers wait for the candidate, or the wait would be too long."""
 
     def __init__(self, candidate: str, reason: str, limit: float, got: float) -> None:
-        super().__init__(f"{candidate}: {reason} ({got:.1f} of {limit:.1f})")
+        super().__init__(f"{candidate}: {reason}")
         self.candidate, self.limit, self.got = candidate, limit, got
 
 
@@ -102,7 +103,7 @@ cannot serve this request, another one may. misconfigured: it needs a change of 
 
 
 class AttemptFailedError(UnavailableError):
-    """An attempt failed; `__cause__` is the client library's error, `retry_after` the wanted wait (seconds)."""
+    """An attempt failed; `__cause__` is the client library's error, `retry_after` the provider's wait (seconds)."""
 
     def __init__(
         self, candidate: str, reason: str, *, kind: FailureKind = "transient", retry_after: float | None = None
@@ -170,7 +171,8 @@ class AwaitingHumanError(LLMError):
     exit_code = 4
 
     def __init__(self, escalation_id: str) -> None:
-        super().__init__(f"escalation {escalation_id} waits for a person's answer")
+        command = f"escalations answer {escalation_id} TEXT"
+        super().__init__(f"escalation {escalation_id} waits for a person. To answer: {command}")
         self.escalation_id = escalation_id
 
 

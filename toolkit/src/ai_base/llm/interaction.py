@@ -48,12 +48,12 @@ class Budget:
     dollars_cap: int | None
     calls_cap: int
     enforce: bool = True
-    """If not, a call that would exceed a cap is logged and made."""
+    """If false, a call that would exceed a cap is logged and made."""
     calls: int = 0
     spent: int = 0
     held: int = 0
     outer: "Budget | None" = None
-    """The budget of the interaction around an agent's run; it has to allow every call, too."""
+    """The budget of the interaction around an agent's run. It must allow each call as well."""
     scope: str = "interaction"
     """What the cap is called in an error."""
 

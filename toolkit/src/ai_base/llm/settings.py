@@ -17,7 +17,7 @@ class LLMSettings(BaseSettings):
     """Where the ledger is: a file, or postgresql://user:password@host/name, which several machines can share."""
 
     llm_config: Path = Path("config/llm.toml")
-    """What the AI may use and spend. Its folder also holds the prompts, in `prompts/`."""
+    """The configuration of the gateway. Its folder also holds the prompts, in `prompts/`."""
 
     @property
     def config_file(self) -> Path:

@@ -1,4 +1,4 @@
-"""Doubles that go wherever a model goes: scripted, echoing, by rules. `faults.FaultyModel` makes any of them fail."""
+"""Test doubles of a model: scripted, echoing or rule-based. `faults.FaultyModel` makes any of them fail."""
 
 import asyncio
 import inspect
@@ -19,14 +19,14 @@ from pydantic_ai.usage import RequestUsage
 from pydantic_core import to_json
 
 type Content = str | dict[str, Any] | BaseModel | ModelResponse
-"""Text is answered as it is, an object as JSON or as the call of the output tool."""
+"""What a double answers: text as it is; an object as JSON, or as a call of the output tool."""
 
 type Outcome = Content | Exception
 type Answer = Outcome | Callable[[list[ModelMessage]], Outcome | Awaitable[Outcome]]
 
 
 class ScriptError(AssertionError):
-    """The code under test asked something else than its test foresaw."""
+    """The code under test made other requests than its test expects."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Call(NamedTuple):
     @property
     def prompt(self) -> str:
         """All of its text, instructions first."""
-        told = [part.content for part in self.parameters.instruction_parts or ()]
-        told = told or [str(getattr(self.messages[-1], "instructions", None) or "")]
-        return "\n\n".join(filter(None, told + [_text(part) for message in self.messages for part in message.parts]))
+        texts = [part.content for part in self.parameters.instruction_parts or ()]
+        texts = texts or [str(getattr(self.messages[-1], "instructions", None) or "")]
+        return "\n\n".join(filter(None, texts + [_text(part) for message in self.messages for part in message.parts]))
 
 
 class Double(Model):
-    """What the doubles share; as a context manager, it calls `check` at the end.
+    """Base class of the doubles. As a context manager, it calls `check` at the end.
 
-    Code under test may handle an AssertionError like any failure. So the first one is kept, and raised again by
-    `check` and in place of any other error that leaves the context.
+    Code under test may swallow an AssertionError. So the first one is kept. `check` raises it again, and so does the
+    end of the context, in place of any other error.
     """
 
     def __init__(self, name: str = "double") -> None:
@@ -98,7 +98,7 @@ class Double(Model):
             raise self._failure from error
 
     def _step(self, call: Call) -> Step:
-        """Choose what answers the newest of `requests`; never called twice at a time."""
+        """Choose the step that answers the newest request. Never called concurrently."""
         raise NotImplementedError
 
     async def request(
@@ -137,7 +137,7 @@ class Double(Model):
 
 
 class ScriptedModel(Double):
-    """Answers one step after the other, and insists that each of them is asked for."""
+    """Answers with one step after the other. `check` fails if a step is left over."""
 
     def __init__(self, *steps: Answer | Step, name: str = "scripted") -> None:
         super().__init__(name)
@@ -146,7 +146,7 @@ class ScriptedModel(Double):
     def _step(self, call: Call) -> Step:
         asked = len(self.requests)
         if asked > len(self._steps):
-            raise ScriptError(f"{self._name}: call {asked} of a script of {len(self._steps)} steps{_quote(call)}")
+            raise ScriptError(f"{self._name}: call {asked}, but the script has {len(self._steps)} steps{_quote(call)}")
         step = self._steps[asked - 1]
         if not (step.expect in call.prompt if isinstance(step.expect, str) else step.expect.search(call.prompt)):
             raise ScriptError(f"{self._name}: step {asked} expects {step.expect!r} in its prompt{_quote(call)}")
@@ -157,7 +157,7 @@ class ScriptedModel(Double):
         super().check()
         if left := self._steps[len(self.requests) :]:
             asked = "".join(map(_quote, self.requests))
-            raise ScriptError(f"{self._name}: {len(left)} left over of {len(self._steps)} steps: {left}{asked}")
+            raise ScriptError(f"{self._name}: {len(left)} of {len(self._steps)} steps are left over: {left}{asked}")
 
 
 MockLLMWithChain = ScriptedModel
@@ -181,7 +181,7 @@ class RuleModel(Double):
         for pattern, answer in self._rules.items():
             if re.search(pattern, call.prompt):
                 return answer if isinstance(answer, Step) else Step(answer)
-        raise ScriptError(f"{self._name}: none of {list(self._rules)} is found in the prompt{_quote(call)}")
+        raise ScriptError(f"{self._name}: none of the rules {list(self._rules)} matches the prompt{_quote(call)}")
 
 
 class Playback(CompletedStreamedResponse):
@@ -191,7 +191,7 @@ class Playback(CompletedStreamedResponse):
     usage = StreamedResponse.usage
 
     def __init__(self, response: ModelResponse, call: Call, seconds: float = 0, error: Exception | None = None) -> None:
-        """Spread the words over so many seconds, and break off with the error where there is one."""
+        """Spread the words over `seconds`; raise `error`, if given, in place of the end."""
         super().__init__(response, model_request_parameters=call.parameters)
         self._seconds, self._error = seconds, error
 
@@ -215,7 +215,7 @@ class Playback(CompletedStreamedResponse):
 
 
 def respond(content: Content, call: Call, name: str, usage: RequestUsage | None = None) -> ModelResponse:
-    """Make the response. Where nobody tells its usage, a token is four bytes, and there is at least one."""
+    """Make the response. If its usage is not given, four bytes count as a token, and at least one token is used."""
     if isinstance(content, ModelResponse):
         response = replace(content, model_name=content.model_name or name)
     elif isinstance(content, str):
@@ -247,4 +247,4 @@ def _text(part: object) -> str:
 
 
 def _quote(call: Call) -> str:
-    return f"\n--- it was asked ---\n{call.prompt[:2000]}"
+    return f"\n--- request ---\n{call.prompt[:2000]}"

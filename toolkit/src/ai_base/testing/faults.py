@@ -1,4 +1,4 @@
-"""What goes wrong at providers, on demand: each fault raises or answers exactly what the real client would."""
+"""Failures of providers on demand: each fault raises or answers exactly what the real client would."""
 
 import asyncio
 import math
@@ -29,14 +29,14 @@ FLAGGED = ("The input was flagged", "moderation", None)
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What becomes of one call: an error (made from the model's name), an answer that is no good, or a wait.
+    """The outcome of one call: an error (made from the model's name), an unusable answer, or a delay.
 
-    Errors and answers come in place of the wrapped model's, which is then not asked.
+    For an error or an unusable answer, the wrapped model is not asked.
     """
 
     error: Callable[[str], Exception] | None = None
     text: str | None = None
-    """Of the answer; of a stream, what comes before the error."""
+    """Text of the answer; in a stream, the text before the error."""
     finish_reason: FinishReason | None = None
     refusal: str | None = None
     """What the model says in place of an answer."""
@@ -44,9 +44,9 @@ class Fault:
 
 
 class FaultyModel(WrapperModel):
-    """Another model whose calls each meet the next fault; None, and all calls after the last one, pass through.
+    """Wraps a model. Each call gets the next fault; a fault of None, and every call after the last one, passes through.
 
-    With `forever`, the last fault stays.
+    With `forever`, the last fault repeats.
     """
 
     def __init__(self, wrapped: Model, *faults: Fault | None, forever: bool = False) -> None:
@@ -70,7 +70,7 @@ class FaultyModel(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Meet the next fault."""
+        """Apply the next fault."""
         fault = self._next()
         if fault and fault.error:
             raise fault.error(self.model_name)
@@ -86,7 +86,7 @@ class FaultyModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Meet the next fault; an error with a text breaks the stream off in the middle."""
+        """Apply the next fault. An error with a text breaks the stream off in the middle."""
         fault = self._next()
         if fault is None:
             asked = messages, model_settings, model_request_parameters, run_context
@@ -119,23 +119,23 @@ class FaultyModel(WrapperModel):
         return respond(response, call, self.model_name)
 
 
-# ---- Transient: another try may do ----
+# ---- Transient: a retry may help ----
 
 
 def rate_limited(retry_after: float = 2.0) -> Fault:
-    """429: too many requests; try again after so many seconds."""
+    """429: too many requests; a retry may succeed after `retry_after` seconds."""
     # Providers send whole seconds for everybody, and milliseconds for the clients that read them.
     headers = {"retry-after": str(math.ceil(retry_after)), "retry-after-ms": str(round(retry_after * 1000))}
     return _status(429, exceptions.ModelRateLimitError, headers)
 
 
 def server_error() -> Fault:
-    """500: the provider broke down."""
+    """500: an error inside the provider."""
     return _status(500, exceptions.ModelServerError)
 
 
 def timed_out() -> Fault:
-    """The provider did not answer in time; it may have worked, and charge for it. Raised at once."""
+    """The provider did not answer in time; it may have done the work, and charge for it. Raised at once."""
     return Fault(error=lambda model: ModelTimeoutError(model, "Request timed out.", phase="read"))
 
 
@@ -150,15 +150,15 @@ def refused() -> Fault:
 
 
 def slow(seconds: float) -> Fault:
-    """The wrapped model's answer, so much later; a stream comes word by word over that time."""
+    """The wrapped model's answer, `seconds` later; a stream spreads its words over that time."""
     return Fault(seconds=seconds)
 
 
-# ---- Permanent: somebody must mend it ----
+# ---- Permanent: somebody must fix it ----
 
 
 def revoked_key() -> Fault:
-    """401: the key is not, or no longer, valid."""
+    """401: the key is invalid, or was revoked."""
     return _status(401, exceptions.ModelAuthenticationError)
 
 
@@ -168,12 +168,12 @@ def exhausted_quota() -> Fault:
 
 
 def retired_model() -> Fault:
-    """404: there is no such model any more."""
+    """404: the model no longer exists."""
     return _status(404, exceptions.ModelNotFoundError)
 
 
 def bad_request() -> Fault:
-    """400: the request itself is wrong, and would be anywhere."""
+    """400: the request itself is wrong; any provider would reject it."""
     return _status(400, exceptions.ModelRequestRejectedError)
 
 
@@ -187,21 +187,21 @@ def flagged() -> Fault:
     return _status(403, exceptions.ModelAuthenticationError, details=FLAGGED)
 
 
-# ---- Answered, and charged, but no good ----
+# ---- Answered and charged, but unusable ----
 
 
 def refusal(text: str = "I can't help with that.") -> Fault:
-    """The model refuses to answer: no content, but a text that says so."""
+    """The model refuses to answer: there is no content, but a refusal text."""
     return Fault(refusal=text)
 
 
 def invalid_json(text: str = '{"summary": "It crashes", "urgency": }') -> Fault:
-    """Where an object was asked for, text that no parser takes."""
+    """Text that no parser accepts, in place of an object."""
     return Fault(text=text)
 
 
 def wrong_schema(text: str = '{"unexpected": true}') -> Fault:
-    """An object of another shape than was asked for."""
+    """An object that does not fit the schema."""
     return Fault(text=text)
 
 

@@ -18,7 +18,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 
-LIMIT = 10_000  # requests that are remembered, since a benchmark sends more; and per window of the rate limit
+LIMIT = 10_000  # requests that are kept (a benchmark sends more), and requests per window of the rate limit
 ERRORS: Mapping[int, tuple[str, str, str | None]] = {
     400: ("Invalid type for 'messages'", "invalid_request_error", "invalid_type"),
     401: ("Incorrect API key provided", "invalid_request_error", "invalid_api_key"),
@@ -62,7 +62,7 @@ class Request(NamedTuple):
 
 
 class LoopbackProvider:
-    """Serves 127.0.0.1 while its context is entered, whose end raises what `behaviour` raised (the client got 500)."""
+    """Serves on 127.0.0.1 inside its context. What `behaviour` raises is raised again at its end."""
 
     def __init__(self, behaviour: Callable[[dict[str, Any]], Reply] | Reply | None = None, *, port: int = 0) -> None:
         self.behaviour, self.count, self.connections = behaviour or Reply(), 0, 0
@@ -86,11 +86,11 @@ class LoopbackProvider:
             raise self._error
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._converse, sock=self._listener, limit=1 << 24)
+        server = await asyncio.start_server(self._serve_connection, sock=self._listener, limit=1 << 24)
         await self._stopped.wait()
         server.close()  # the end of the loop cancels the open connections
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             # asyncio does this itself, but not for sockets that were accepted from a listener of ours.
@@ -176,13 +176,13 @@ def _usage(reply: Reply, body: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def main() -> None:
-    """Serve in a process of its own until that is stopped; the first line of standard output is the URL."""
+    """Serve until the process is stopped. The first line of standard output is the URL."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     given = parser.parse_args()
     with suppress(KeyboardInterrupt), LoopbackProvider(Reply(delay=given.delay), port=given.port) as provider:
-        print(provider.url, flush=True)  # noqa: T201 - whoever started this process reads it
+        print(provider.url, flush=True)  # noqa: T201 - the parent process reads it
         threading.Event().wait()
 
 

@@ -24,6 +24,10 @@ KINDS = {
     "functional": "whole features; sockets reach this machine only",
     "integration": "real services; skipped when their settings are missing",
 }
+REMEDIES = {
+    "unit": "use a double, or move the test to tests/functional",
+    "functional": "use a double or a server on this machine, or move the test to tests/integration",
+}
 _KIND = pytest.StashKey[str]()
 
 
@@ -52,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Iterator[None]:
-    """Hide them while test modules are imported as well: some read the project's configuration to parametrize tests."""
+    """Hide settings also while test modules are imported: some read the configuration to parametrize tests."""
     with pytest.MonkeyPatch.context() as patch:
         for name in _settings_in_the_environment(session.config.rootpath):
             patch.delenv(name)
@@ -118,7 +122,7 @@ def own_logging() -> Iterator[None]:
 
 
 class NetworkUseError(RuntimeError):
-    """A test reached for the network where it must not."""
+    """A test used the network although its folder forbids it."""
 
 
 @dataclass
@@ -145,13 +149,17 @@ class Tripwire:
         if event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
             self._check_host(args[0])
 
+    def describe(self) -> str:
+        """Say what the running test reached for, and what to do instead."""
+        return f"a {self.kind} test reached for {', '.join(self.tripped)}: {REMEDIES.get(self.kind or '', '')}"
+
     def _check_host(self, host: object) -> None:
         if not _is_local(host):
             self._trip(str(host))
 
     def _trip(self, target: str) -> None:
         self.tripped.append(target)
-        raise NetworkUseError(f"a {self.kind} test reached for {target}")
+        raise NetworkUseError(self.describe())
 
 
 def _is_local(host: object) -> bool:
@@ -187,4 +195,4 @@ def _no_network() -> Iterator[None]:
     """Fail a test that used the network, even where its code swallowed the error."""
     yield
     if _tripwire.tripped:
-        pytest.fail(f"a {_tripwire.kind} test reached for {', '.join(_tripwire.tripped)}")
+        pytest.fail(_tripwire.describe())

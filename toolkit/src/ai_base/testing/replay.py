@@ -1,7 +1,7 @@
 """Replays a recorded interaction: a model that gives the recorded reply to each recorded request, and to no other.
 
-`replay ID --as-test` writes recordings from the ledger. A request is found by what it says, without ids and times, and
-scrubbed as the ledger has it. A request that was not recorded fails the test and shows how it differs from the nearest.
+`replay ID --as-test` writes recordings from the ledger. Requests are matched by their text, scrubbed as in the ledger,
+without ids and times. A request that was not recorded fails the test and shows how it differs from the nearest.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from ai_base.text.scrub import scrub
 
 
 class ReplayModel(Double):
-    """Answers the requests of a recording, and insists that each of them is made."""
+    """Answers the requests of a recording. `check` fails if one of them was not made."""
 
     def __init__(self, turns: Sequence[Turn]) -> None:
         super().__init__("replay")
@@ -84,10 +84,10 @@ class Replay:
 
     @asynccontextmanager
     async def open_gateway(self) -> AsyncIterator[Gateway]:
-        """Open the project's gateway with the recording for every candidate, and a ledger of its own.
+        """Open the project's gateway; the recording replaces every candidate, and the ledger is a temporary one.
 
         Raises:
-            ScriptError: At the end: something else was asked than was recorded, or something was not asked.
+            ScriptError: When the context ends: the requests are not those that were recorded.
         """
         config = follow_config(load_settings(LLMSettings).config_file)()
         models = dict.fromkeys(config.candidates, self.model)
@@ -135,7 +135,7 @@ class Replay:
                 results[_call_text(calls.pop(0))].append(turn.text)
         definitions = from_json(self._text("tools") or "[]")
         return [
-            Tool.from_schema(_recorded(name, results), name, description, schema)
+            Tool.from_schema(_recorded_tool(name, results), name, description, schema)
             for name, description, schema in definitions
         ]
 
@@ -143,18 +143,18 @@ class Replay:
         return next((turn.text for turn in self._recording.turns if turn.role == role), "")
 
 
-def _recorded(name: str, results: dict[str, list[str]]) -> Callable[..., Any]:
+def _recorded_tool(name: str, results: dict[str, list[str]]) -> Callable[..., Any]:
     async def tool(**arguments: object) -> str:
         """Return what was recorded for these arguments, the next result each time."""
         call = _call_text(ToolCall(tool=name, arguments=to_json(arguments).decode()))
         if not results[call]:
-            raise ScriptError(f"no result was recorded of {call}")
+            raise ScriptError(f"no result was recorded for {call}")
         return results[call].pop(0)
 
     return tool
 
 
-# ---- What a request says ----
+# ---- The text of a request ----
 
 
 def _turns_of(call: Call) -> Iterator[Turn]:
@@ -194,19 +194,19 @@ def _text(content: object) -> str:
 
 
 def _lines(turns: Sequence[Turn] | Iterator[Turn]) -> Iterator[str]:
-    """Write a conversation as lines: scrubbed, and JSON in one order."""
+    """Write a conversation as lines: scrubbed, with the keys of JSON sorted."""
     for turn in turns:
-        text = _ordered(turn.text) if turn.role == "tools" else scrub(turn.text)
+        text = _sorted_json(turn.text) if turn.role == "tools" else scrub(turn.text)
         yield f"[{turn.role}{' ' if turn.tool else ''}{turn.tool}]"
         yield from text.splitlines()
         yield from map(_call_text, turn.calls)
 
 
 def _call_text(call: ToolCall) -> str:
-    return f"{call.tool} {_ordered(call.arguments, indent=None)}"
+    return f"{call.tool} {_sorted_json(call.arguments, indent=None)}"
 
 
-def _ordered(text: str, indent: int | None = 1) -> str:
+def _sorted_json(text: str, indent: int | None = 1) -> str:
     scrubbed = scrub(text)
     try:
         return json.dumps(from_json(scrubbed), sort_keys=True, indent=indent, ensure_ascii=False)

@@ -98,7 +98,7 @@ def test_a_replay_shows_both_answers_without_control_characters(run: Run, look: 
 
 
 @pytest.mark.parametrize(
-    ("breakage", "told"),
+    ("breakage", "message"),
     [
         ("config", "llm.toml:"),
         ("prompt", "triage.md"),
@@ -106,8 +106,8 @@ def test_a_replay_shows_both_answers_without_control_characters(run: Run, look: 
         ("budget", "budget"),
     ],
 )
-def test_what_goes_wrong_is_told_in_one_line(
-    run: Run, breakage: str, told: str, look: Any, monkeypatch: pytest.MonkeyPatch
+def test_an_error_is_printed_in_one_line(
+    run: Run, breakage: str, message: str, look: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if breakage == "config":
         Path("config/llm.toml").write_text("[candidates", encoding="utf-8")
@@ -125,4 +125,4 @@ def test_what_goes_wrong_is_told_in_one_line(
     result = run(*words, given="hello")
 
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
-    assert told in result.stderr
+    assert message in result.stderr

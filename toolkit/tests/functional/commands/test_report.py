@@ -19,7 +19,7 @@ def test_an_offline_answer_is_printed_with_a_line_that_says_how_to_name_a_model(
     assert result.exit_code == 0
     assert json.loads(result.stdout)["category"] == "billing"
     assert result.stderr == (
-        "No model was asked: the offline model computed this from the words, $0.00. "
+        "No model was asked: the offline model computed this from the prompt's words, $0.00. "
         "To ask a real one, name it in config/llm.toml, [candidates.main].\n"
     )
 
@@ -88,9 +88,7 @@ def test_a_draft_waits_for_a_person_and_the_persons_answer_serves(run: Run, monk
 
 
 @pytest.mark.usefixtures("no_budget")
-def test_what_waits_for_a_person_without_a_draft_has_the_same_exit_code(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_escalation_without_a_draft_has_the_same_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     doubtful(monkeypatch)
 
     result = run("triage", "-", "--human", given=BILL)

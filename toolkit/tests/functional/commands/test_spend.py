@@ -82,7 +82,7 @@ def test_only_svg_is_written(run: Run) -> None:
     result = run("spend", "--plot", "spend.png")
 
     assert result.exit_code == 2
-    assert "say spend.svg" in result.stderr
+    assert "name it spend.svg" in result.stderr
 
 
 def test_a_picture_that_cannot_be_written_is_an_error_in_one_line(run: Run) -> None:

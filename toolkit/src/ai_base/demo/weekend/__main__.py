@@ -54,7 +54,7 @@ def table(weekend: Weekend) -> str:
 
 
 def main() -> int:
-    """Run it; return 1 if the ledger differs from the provider's bill."""
+    """Run the demonstration. The exit code is 1 if the ledger differs from the provider's bill."""
     parser = argparse.ArgumentParser(prog="python -m ai_base.demo.weekend", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=Path("weekend.svg"), help="where the picture goes (SVG)")
     out: Path = parser.parse_args().out
@@ -64,7 +64,7 @@ def main() -> int:
     out.write_text(draw(weekend), encoding="utf-8")
     same = weekend.guarded.spent == weekend.guarded_requests * BILLED
     sys.stdout.write(
-        f"60 hours of simulated time. One request stands for {STANDS_FOR}, and is billed as so many.\n\n"
+        f"60 hours of simulated time. Each request stands for {STANDS_FOR} requests and is billed for all of them.\n\n"
         f"{table(weekend)}\n\n"
         f"The ledger {'equals' if same else 'DIFFERS FROM'} the provider's bill.\nPicture: {out}\n"
     )

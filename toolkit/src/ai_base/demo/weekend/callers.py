@@ -1,4 +1,4 @@
-"""The caller with the bug: it asks again whenever an answer is not valid. Once without, once with the gateway."""
+"""The caller with the bug, with and without the gateway: it asks again whenever an answer is invalid."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -67,7 +67,7 @@ class Weekend:
 
 
 async def run(folder: Path, show: Callable[[Weekend], None], until: datetime = MONDAY) -> Weekend:
-    """Let both callers ask, step by step of the simulated clock; the folder holds the prompt and the ledger."""
+    """Run both callers on the simulated clock. `folder` holds the prompt and the ledger."""
     weekend = Weekend()
     with provider() as naive, provider() as guarded, simulated_time(lambda: weekend.now):
         async with _client(naive) as client, _gateway(guarded, folder) as gateway:

@@ -13,7 +13,7 @@ DAYS = 4
 
 INPUT_TOKENS, OUTPUT_TOKENS = 8_000, 100
 STANDS_FOR = 300
-"""Requests of that weekend that one request of the demonstration stands for. It is billed as so many."""
+"""Requests of that weekend that one request of the demonstration stands for, and is billed for."""
 INPUT_RATE, OUTPUT_RATE = Decimal(30) * STANDS_FOR, Decimal(60) * STANDS_FOR
 """US dollars per million tokens: the price of GPT-4, times what a request stands for."""
 BILLED = (INPUT_RATE * INPUT_TOKENS + OUTPUT_RATE * OUTPUT_TOKENS) / 1_000_000

@@ -16,10 +16,10 @@ type Messages = list[ModelMessage]
 type Settings = ModelSettings | None
 type Params = ModelRequestParameters
 type Request = tuple[Messages, Settings, Params]
-"""What the client library's models take."""
+"""The arguments of a model of the client library."""
 
 KNOWN_SCHEMAS = 256
-"""Sizes that are remembered for each candidate."""
+"""Sizes that are cached for each candidate."""
 
 COMMON_SETTINGS = frozenset(
     {
@@ -43,7 +43,7 @@ COMMON_SETTINGS = frozenset(
         "max_retries",
     }
 )
-"""Settings of the client library that add no cost to the text and the output limit."""
+"""Settings of the client library that cost nothing beyond the text and the output limit."""
 PROVIDER_SETTINGS = frozenset(
     {
         "cache_instructions",
@@ -69,18 +69,18 @@ PROVIDER_SETTINGS = frozenset(
         "user",
     }
 )
-"""The same of providers, without the provider's name in front."""
+"""The same for settings of providers, without the provider's name in front."""
 
 
 class SchemaSizes:
-    """Sizes of the schemas of tools and output, as a model sends them. To prepare them takes half a millisecond."""
+    """Sizes of the schemas of tools and output, as a model sends them. Cached: preparing them takes 0.5 ms."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self._known: dict[bytes, int] = {}
 
     def of(self, settings: Settings, params: Params) -> int:
-        """Return the bytes."""
+        """Return the size in bytes."""
         if not (params.function_tools or params.output_tools or params.output_object):
             return 0
         key = to_json((params, settings), serialize_unknown=True)
@@ -103,9 +103,9 @@ def most_input_tokens(sizes: SchemaSizes, request: Request, context_window: int 
     messages, settings, params = request
     model = sizes.model
     if params.native_tools:
-        raise UnpricedModelError(model.model_id, "no bound on its cost with the provider's own tools")
+        raise UnpricedModelError(model.model_id, "its cost has no upper bound with the provider's own tools")
     if unknown := sorted(name for name in settings or {} if not _adds_no_cost(name)):
-        reason = f"no bound on its cost with the settings {', '.join(unknown)}: they are not known to be free"
+        reason = f"its cost has no upper bound with the settings {', '.join(unknown)}: they may not be free"
         raise UnpricedModelError(model.model_id, reason)
     if any(_holds_media(part) for message in messages for part in message.parts):
         if not context_window:

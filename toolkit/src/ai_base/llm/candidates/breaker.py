@@ -48,7 +48,7 @@ class Breaker:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Let a call through, or refuse it as `check` does, and learn from its outcome."""
+        """Let a call through, or refuse it as `check` does, and update the state from its outcome."""
         self.check()
         probe = object() if self._opened_until is not None else None
         self._probe = probe or self._probe
@@ -59,7 +59,7 @@ class Breaker:
             raise
         except AttemptFailedError as error:
             if error.candidate == self.candidate:  # not another one's, asked while this one's stream was read
-                self._learn(error, is_probe=probe is not None)
+                self._record_failure(error, is_probe=probe is not None)
             raise
         else:
             self._close()
@@ -71,7 +71,7 @@ class Breaker:
     def suspect(self, request: Hashable) -> bool:
         """Note that the candidate seems misconfigured; a second, different request confirms it and takes it out.
 
-        Otherwise one user's odd request would take it out for everybody. Returns whether it was taken out.
+        Otherwise one user's unusual request would take it out for everybody. Returns whether it was taken out.
         """
         confirmed = self._misconfigured or self._suspected_by not in (None, request)
         if confirmed:
@@ -81,10 +81,10 @@ class Breaker:
         return confirmed
 
     def take_out(self) -> None:
-        """Skip the candidate for long: it will fail until its configuration changes."""
+        """Skip the candidate for `misconfigured_pause`: it will fail until its configuration changes."""
         self._misconfigured, self._opened_until = True, self.clock() + self.settings.misconfigured_pause
 
-    def _learn(self, error: AttemptFailedError, *, is_probe: bool) -> None:
+    def _record_failure(self, error: AttemptFailedError, *, is_probe: bool) -> None:
         if error.kind in ("unsuitable", "rate_limited"):  # it answered; a rate limit paces the limiter
             self._close()
         elif error.kind == "transient":

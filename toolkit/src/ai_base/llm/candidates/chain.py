@@ -1,4 +1,4 @@
-"""Chains of guarded candidates, as they are configured at the moment of a call."""
+"""Chains of guarded candidates. Each call uses the configuration of its time."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -138,14 +138,14 @@ class ChainModel(Model):
                 return await stack.enter_async_context(guard.request_stream(prepared, settings, params, run_context))
 
             stream = await self._first_answer(call, ask)
-            noted_before = call.row.response
+            recorded_before = call.row.response
             yield stream
-            if call.row.response == noted_before:  # the reader has not noted the cleaned text itself
+            if call.row.response == recorded_before:  # the reader has not recorded the cleaned text itself
                 record_response(call.row, stream.get())
             call.row.model = safe_name(call.row.model)
 
     async def _first_answer[R](self, call: ActiveInteraction, ask: Callable[[Guard], Awaitable[R]]) -> R:
-        """Return what the first candidate gives that can answer."""
+        """Return the response of the first candidate that can answer."""
         failures: list[Exception] = []
         for guard in self.models:
             try:

@@ -29,7 +29,7 @@ CLIENT_ERRORS = range(400, 500)
 
 
 def kind_of(error: BaseException, *, streaming: bool) -> Kind:
-    """Sort a failure: by the provider's code, then its category, its message, and its HTTP status.
+    """Classify a failure: by the provider's code, then its category, its message, and its HTTP status.
 
     Any exception of a client library is the candidate's failure. While a stream is read, an exception may also be the
     reader's: then only the client library's own kinds count.

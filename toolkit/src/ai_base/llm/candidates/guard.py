@@ -109,8 +109,8 @@ class Guard(WrapperModel):
                 raise ModelRefusalError(self.name, scrub(refusal))
 
     async def compact_messages(self, *_: object, **__: object) -> NoReturn:
-        """Refuse: what it costs cannot be bounded."""
-        raise UnpricedModelError(self.model_id, "compaction, or a batch, passes by the budget")
+        """Refuse: its cost has no upper bound."""
+        raise UnpricedModelError(self.model_id, "compaction and batch requests would bypass the budget")
 
     batch_create = compact_messages
 
@@ -132,7 +132,7 @@ class Guard(WrapperModel):
         return min(self.candidate.timeout, current_interaction().remaining())
 
     def _require_answer(self, response: ModelResponse) -> None:
-        """Raise what took the place of an answer."""
+        """Raise an error if the response is a refusal, or was withheld by a content filter."""
         if (refusal := refusal_in(response)) is not None:
             if self.candidate.when_refused == "next":
                 raise AttemptFailedError(self.name, f"the model refuses: {scrub(refusal)}", kind="unsuitable")

@@ -91,27 +91,28 @@ class Limiter:
 
     async def _wait(self, patience: float, longest_pause: float) -> None:
         if self.waiting >= self.queue:
-            raise QueueFullError(self.candidate, "callers wait already", self.queue, self.waiting)
+            reason = f"the queue is full: {self.waiting} callers wait"
+            raise QueueFullError(self.candidate, reason, self.queue, self.waiting)
         self._refuse_a_late_turn(patience, longest_pause)
         self.waiting += 1
         try:
             async with asyncio.timeout(patience), self._head:
                 await self._wait_at_head(patience, longest_pause)
         except TimeoutError:
-            raise QueueFullError(self.candidate, "seconds without a turn", patience, patience) from None
+            raise QueueFullError(self.candidate, f"no turn within {patience:.1f} s", patience, patience) from None
         finally:
             self.waiting -= 1
 
     def _refuse_a_late_turn(self, patience: float, longest_pause: float) -> None:
-        """Refuse at once what would wait in vain."""
+        """Refuse a caller at once if its turn would come too late."""
         now = asyncio.get_running_loop().time()
         turn = self._delay(now) + self.waiting * self._interval
         if turn > patience:
-            raise QueueFullError(self.candidate, "seconds until the rate limit allows a call", patience, turn)
+            reason = f"the rate limit allows a call in {turn:.1f} s; the longest wait is {patience:.1f} s"
+            raise QueueFullError(self.candidate, reason, patience, turn)
         if (pause := self._paused_until - now) > longest_pause:
-            raise QueueFullError(
-                self.candidate, "seconds until the provider's limit allows a call", longest_pause, pause
-            )
+            reason = f"the provider's limit allows a call in {pause:.1f} s; the longest wait is {longest_pause:.1f} s"
+            raise QueueFullError(self.candidate, reason, longest_pause, pause)
 
     async def _wait_at_head(self, patience: float, longest_pause: float) -> None:
         while True:

@@ -111,7 +111,7 @@ def _sentences(text: str) -> list[str]:
 
 
 class _Answer:
-    """Fills a JSON schema with values that the words of a text speak for."""
+    """Fills a JSON schema with values that it chooses by the words of a text."""
 
     def __init__(self, text: str, schema: dict[str, Any]) -> None:
         self.schema, self.sentences = schema, _sentences(text)
@@ -142,7 +142,7 @@ class _Answer:
                 return None
 
     def _resolved(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
-        """Follow references and choose among alternatives: the first that is not null, far down null if possible."""
+        """Follow references. Of alternatives, take the first that is not null; below `MAX_DEPTH`, null if possible."""
         while True:
             if "$ref" in schema:
                 target = self.schema

@@ -58,7 +58,7 @@ def provider_factory(candidate: Candidate, client: AsyncClient) -> Callable[[str
 
 @contextmanager
 def config_errors(candidate: Candidate) -> Iterator[None]:
-    """Raise what the client library says of a candidate as a `ConfigError`."""
+    """Raise the client library's errors about a candidate as `ConfigError`."""
     try:
         yield
     except ConfigError:
@@ -67,19 +67,19 @@ def config_errors(candidate: Candidate) -> Iterator[None]:
         raise ConfigError(candidate.model, _how_to_install(error)) from error
     except Exception as error:  # each client library has its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(candidate.model, f"{reason} Name the variable of its key as `api_key_env`.") from error
+        raise ConfigError(candidate.model, f"{reason} If it needs a key, set `api_key_env`.") from error
 
 
 def _read_key(name: str) -> str:
     key = os.environ.get(name) or str((_DotEnv(_env_file=env_file()).model_extra or {}).get(name.lower()) or "")
     if not key.strip():
         # Not "NAME: not set": a scrubber takes what follows a key's name and a colon for the key.
-        raise ConfigError("environment", f"the variable {name} is missing or empty, and .env does not set it either")
+        raise ConfigError("environment", f"the variable {name} is missing or empty; set it there or in .env")
     return key.strip()
 
 
 def _how_to_install(error: ImportError) -> str:
-    """Say how a project of ours adds the client library that is missing."""
+    """Say how to add the missing client library to the project."""
     named = re.search(r"pydantic-ai-slim\[([\w-]+)\]", str(error))
     if not named:
         return str(error)

@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 def backoff(settings: Retry, failures: int) -> float:
-    """Return the wait after this many failures (from 1), in seconds: exponential, less up to a half by chance."""
+    """Return the wait after this many failures (from 1), in seconds: exponential, minus up to one half at random."""
     longest: float = min(settings.max_delay, settings.base_delay * 2 ** min(failures - 1, 60))
     return longest * random.uniform(0.5, 1)  # noqa: S311
 
@@ -26,8 +26,8 @@ async def retrying[R](limiter: Limiter, settings: Retry, once: Callable[[], Awai
     After a transient failure it waits. After a rate limit the limiter pauses, which every caller waits for.
 
     Raises:
-        AttemptFailedError: The failure is not one that a retry can help, or the attempts are used up, or the wait would
-            be longer than `max_delay` or than the time until the deadline.
+        AttemptFailedError: A retry cannot help, the attempts are used up, or the wait would be longer than `max_delay`
+            or than the time until the deadline.
     """
     failures = 0
     while True:

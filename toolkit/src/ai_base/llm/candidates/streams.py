@@ -1,4 +1,4 @@
-"""A stream under guard: it has begun when it is handed over, ends by the deadline, and a slow reader needs no slot."""
+"""Guarded streams: returned after the first event, ended by the deadline, without a slot while the reader works."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ async def begin(stream: StreamedResponse, call: ActiveInteraction, slot: Slot) -
     events = aiter(stream)
     first = await anext(events, None)
     slot.give_back()
-    # As the client library itself replays a first event.
+    # The client library replays a first event in the same way.
     stream._event_iterator = _replay(first, events, call, slot)  # noqa: SLF001
 
 

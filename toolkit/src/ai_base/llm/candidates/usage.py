@@ -49,7 +49,7 @@ def _with_reasoning(usage: RequestUsage) -> RequestUsage:
 
 
 def _reports(body_end: bytes) -> list[dict[str, Any]]:
-    """Return the reports with a `total_tokens` in a text, in order. Reports of other forms mean what they say."""
+    """Return the reports with a `total_tokens` in a text, in order. The client library reads other forms correctly."""
     found: list[dict[str, Any]] = []
     at = body_end.find(KEY)
     while at >= 0:

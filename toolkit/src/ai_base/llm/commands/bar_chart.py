@@ -7,7 +7,7 @@ from ai_base.llm.commands import svg
 from ai_base.llm.commands.tables import money, one_line, shortened
 
 WIDTH, LABELS, VALUES = 800, 220, 130
-"""Of the picture, of the space for names at the left and for amounts at the right, in pixels."""
+"""Widths in pixels: the picture, the names at the left, the amounts at the right."""
 
 TOP, ROW, BAR = 70, 30, 18
 LONGEST_LABEL = 26

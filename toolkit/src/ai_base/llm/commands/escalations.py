@@ -22,7 +22,7 @@ MOST_LINES = 12
 def list_escalations(
     every: Annotated[bool, typer.Option("--all", help="Also those that were answered.")] = False,
 ) -> None:
-    """List what waits for a person, oldest first."""
+    """List the questions that wait for a person, oldest first."""
     found = with_ledger(lambda ledger: ledger.escalations(open_only=not every))
     if not found:
         echo(
@@ -41,10 +41,10 @@ def list_escalations(
 @app.command("answer")
 def answer_escalation(
     escalation_id: Annotated[str, typer.Argument(metavar="ID", help="The start of the id is enough.")],
-    answer: Annotated[str, typer.Argument(help="Text; or JSON, where the question wants an object.")],
+    answer: Annotated[str, typer.Argument(help="Text, or JSON if the question asks for an object.")],
     by: Annotated[str, typer.Option(help="Who answers.")] = "",
 ) -> None:
-    """Answer a question; whoever asks it again gets this answer."""
+    """Answer a question. Whoever asks it again gets this answer."""
 
     async def check_and_store(ledger: Ledger) -> str:
         # Imported here: the client library takes a second, which the other commands need not wait for.

@@ -36,13 +36,13 @@ def interactions(  # noqa: PLR0913, PLR0917 - the filters
     cost_center: Annotated[str | None, typer.Option(help="Only of this cost centre.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Only of this prompt.")] = None,
     status: Annotated[Status | None, typer.Option(help="Only with this status.")] = None,
-    source: Annotated[Source | None, typer.Option(help="Only with answers from here.")] = None,
+    source: Annotated[Source | None, typer.Option(help="Only with answers from this source.")] = None,
     trace: Annotated[bool, typer.Option(help="Show the steps of an agent's run as a tree. Needs an ID.")] = False,
 ) -> None:
     """List interactions, or show one with all its attempts."""
     if trace:
         if interaction_id is None:
-            raise typer.BadParameter("say whose: interactions ID --trace", param_hint="--trace")
+            raise typer.BadParameter("name the interaction: interactions ID --trace", param_hint="--trace")
         _show_trace(interaction_id)
         return
     if interaction_id is not None:
@@ -69,7 +69,7 @@ def interactions(  # noqa: PLR0913, PLR0917 - the filters
 def replay(
     interaction_id: Annotated[str, typer.Argument(metavar="ID", help="The start of its id is enough.")],
     as_test: Annotated[bool, typer.Option(help="Ask nothing; write a test that replays it without a model.")] = False,
-    folder: Annotated[Path, typer.Option(help="Where the test goes.")] = Path("tests/functional"),
+    folder: Annotated[Path, typer.Option(help="Folder of the test.")] = Path("tests/functional"),
 ) -> None:
     """Ask again what an interaction asked, with today's configuration, and show both answers."""
     if as_test:
@@ -95,7 +95,7 @@ def _write_test(interaction_id: str, folder: Path) -> None:
     from ai_base.llm.configuration.prompts import Prompts  # noqa: PLC0415
 
     if find_spec("ai_base.testing.replay") is None:  # this module stands below it, and may not import it
-        raise LLMError("this project has no ai_base.testing.replay, which such a test needs")
+        raise LLMError("the test needs ai_base.testing.replay, which is not installed")
     prompts = Prompts(load_settings(LLMSettings).prompts_folder)
     identity, recording = with_ledger(lambda ledger: record(ledger, interaction_id, prompts))
     echo(f"wrote {write_test(identity, recording, find_root() / folder)}")
@@ -132,7 +132,7 @@ def _show_trace(interaction_id: str) -> None:
         return await ledger.steps(row.id)
 
     if not (steps := with_ledger(steps_of)):
-        raise LLMError("this interaction has no steps: it is no run of SimpleReActAgent")
+        raise LLMError("this interaction has no steps: it is not a run of SimpleReActAgent")
     for line in tree(steps, terminal_width()).split("\n"):
         echo(line)
 

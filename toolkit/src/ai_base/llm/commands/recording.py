@@ -29,7 +29,7 @@ class ToolCall(BaseModel):
 
     tool: str
     arguments: str
-    """As the model wrote them: JSON, if it did well."""
+    """As the model wrote them: JSON, unless it made a mistake."""
 
 
 class Turn(BaseModel):
@@ -63,9 +63,9 @@ async def record(ledger: Ledger, interaction_id: str, prompts: Prompts) -> tuple
     if steps := await ledger.steps(row.id):
         return row.id, _record_run(row, steps)
     if not row.prompt_version:
-        raise LLMError(f"{row.id} is no question and no run of SimpleReActAgent: the ledger has no conversation of it")
+        raise LLMError(f"{row.id} is neither a question nor a run of SimpleReActAgent; other calls cannot be replayed")
     if row.source not in ("model", "cache") or not row.response:
-        raise LLMError(f"{row.id} has no answer of a model that could be replayed")
+        raise LLMError(f"{row.id} has no model's answer to replay")
     return row.id, _record_question(row, prompts)
 
 

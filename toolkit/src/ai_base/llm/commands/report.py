@@ -51,7 +51,7 @@ def describe(answer: "Answer[Any]") -> str:
         )
     if answer.model == OFFLINE_MODEL:
         return (
-            f"No model was asked: the offline model computed this from the words, {cost}. "
+            f"No model was asked: the offline model computed this from the prompt's words, {cost}. "
             "To ask a real one, name it in config/llm.toml, [candidates.main]."
         )
     if answer.source == "model":

@@ -17,7 +17,7 @@ from ai_base.llm.money import dollars
 
 
 def spend(
-    by: Annotated[Literal["cost_center", "model", "prompt", "day"], typer.Option(help="Sum up by this.")] = "day",
+    by: Annotated[Literal["cost_center", "model", "prompt", "day"], typer.Option(help="Add up by this.")] = "day",
     since: Annotated[
         str, typer.Option(help="First day, UTC: today, yesterday, 7d (the last 7 days), 2026-11-23.")
     ] = "",
@@ -35,7 +35,7 @@ def spend(
     echo(f"total: {money(dollars(sum(row.cost for row in rows)))}")
     if plot:
         if plot.suffix.lower() != ".svg":
-            raise typer.BadParameter(f"the picture is an SVG file; say {plot.with_suffix('.svg')}", param_hint="--plot")
+            raise typer.BadParameter(f"the picture is SVG; name it {plot.with_suffix('.svg')}", param_hint="--plot")
         picture = bar_chart(
             f"Spend by {by.replace('_', ' ').replace('center', 'centre')}",
             [(row.name, dollars(row.cost)) for row in rows],
@@ -48,7 +48,7 @@ def spend(
 
 
 def _first_day(text: str) -> str:
-    """Read a day, relative or as YYYY-MM-DD; return it as YYYY-MM-DD, or nothing for nothing."""
+    """Read a day, relative or as YYYY-MM-DD; return it as YYYY-MM-DD; an empty text stays empty."""
     today = date.fromisoformat(now()[:10])
     if text in ("", "today", "yesterday"):
         return {"": "", "today": f"{today}", "yesterday": f"{today - timedelta(days=1)}"}[text]

@@ -59,5 +59,5 @@ def rectangle(x: float, y: float, width: float, height: float, kind: str) -> str
 
 
 def quoted(words: str) -> str:
-    """Make a text part of a document, whatever characters it holds."""
+    """Escape a text for a document, and remove invisible characters."""
     return escape(remove_invisible(words))

@@ -1,1 +1,1 @@
-"""What may be asked, of whom, at which price: configuration and prompt files, reloaded when they change."""
+"""Configuration, prompt files and prices. Files are read again when they change."""

@@ -98,7 +98,7 @@ class Budgets(_Part):
     unlimited: bool = False
     """Without it `overall` needs a cap: a file that was cut off while being written must not lift every cap."""
     enforce: bool = True
-    """False only watches: everything is recorded, and a call that would have been refused is logged and made."""
+    """If false, caps only watch: a call that would exceed one is logged and made. All is recorded either way."""
     warn_at: Share = 0.8
     """Share of a cap at which a warning is logged."""
     soft_landing: SoftLanding | None = None

@@ -43,7 +43,7 @@ class Rates(BaseModel):
         """Return the cost of the reported tokens, in dollars."""
         read, written, reasoning = usage.cache_read_tokens, usage.cache_write_tokens, usage.output_reasoning_tokens
         if min(read, written, reasoning) < 0 or read + written > usage.input_tokens or reasoning > usage.output_tokens:
-            raise ValueError("more tokens in a part than in the whole")
+            raise ValueError("more cached or reasoning tokens than input or output tokens")
         millionths = (
             self.input * (usage.input_tokens - read - written)
             + _first(self.cached_input, self.input) * read
@@ -109,9 +109,9 @@ def _known_price(model: str) -> Price | None:
     if not prices or any(each.input_mtok is None for each in prices):
         return None  # some are paid by the minute
     if any(each.output_mtok is None for each in prices) and "embed" not in name:
-        return None  # embeddings are no output
+        return None  # embedding models have no output tokens
     if "search" in name and any(getattr(each, "web_searches_kcount", None) for each in prices):
-        return None  # it searches without being told to, and nothing bounds how often
+        return None  # it searches on its own, without an upper bound
 
     def dollars(usage: RequestUsage) -> Decimal:
         return known.get_prices(datetime.now(UTC)).calc_price(usage)["total_price"]

@@ -25,7 +25,7 @@ class Watched[T]:
         self._text, self._logged = "", ""
 
     def current(self) -> T:
-        """Return the parsed content: of now, or, if the file is broken, of when it was last valid.
+        """Return the parsed content; if the file is invalid now, its last valid content.
 
         Raises:
             ConfigError: It has never been valid.
@@ -42,7 +42,7 @@ class Watched[T]:
             if str(refused) != self._logged:
                 self._logged = str(refused)
                 where, reason = refused.where, refused.reason
-                log.error("edit refused, the last valid one stays", where=where, reason=reason)  # noqa: TRY400
+                log.error("invalid edit ignored, last valid version used", where=where, reason=reason)  # noqa: TRY400
             return self._value
 
     def _read(self) -> T:

@@ -31,7 +31,7 @@ from ai_base.text.clean import Cleaner, clean, clean_value
 type HTML = Literal["escape", "keep"]
 type Join = Callable[[], AbstractAsyncContextManager[ActiveInteraction]]
 
-if not hasattr(Model, "_run_scope"):  # without it, every request of a run would have the caps to itself
+if not hasattr(Model, "_run_scope"):  # without it, each request of a run would have caps of its own
     raise ImportError("this version of pydantic-ai does not tell a model where an agent's run starts and ends")
 
 
@@ -161,6 +161,6 @@ def _clean_part[P: ModelResponsePart](part: P, output_tools: frozenset[str], htm
             if isinstance(args, str):
                 args = from_json(args, allow_partial="trailing-strings")
         except ValueError:
-            return part  # no JSON: the agent will refuse it
+            return part  # not JSON: the agent will refuse it
         return replace(part, args=to_json(clean_value(args, html)).decode())
     return part

@@ -15,7 +15,7 @@ type Source = Literal["model", "cache", "fallback", "human"]
 
 @dataclass(frozen=True)
 class Answer[T]:
-    """What came out of one interaction."""
+    """The answer to one question, where it comes from, and what it cost."""
 
     output: T
     source: Source
@@ -28,7 +28,7 @@ class Answer[T]:
     interaction_id: str
     confidence: float | None = None
     escalation_id: str | None = None
-    """Of the escalation, while a person has yet to answer. The output is the model's draft."""
+    """Id of the escalation while it waits for a person. The output is the model's draft then."""
     fallback_reason: str = ""
     """Why the answer came from the cache, the fallback or a person, or is a draft; empty for a model's own answer."""
     repairs: tuple[str, ...] = ()

@@ -46,7 +46,7 @@ class BudgetStatus:
 
 
 class CapMonitor:
-    """Knows the usage of each cap from the latest reservation, as the ledger reported it: other processes included."""
+    """The usage of each cap, as the ledger reported it with the latest reservation; it includes other processes."""
 
     def __init__(
         self, config: Callable[[], Config], ledger: Ledger, on_warning: Callable[[CapUsage], None] | None

@@ -233,7 +233,7 @@ class Gateway:
 
     @property
     def candidates(self) -> Candidates:
-        """The candidates, their configuration and their ledger, for guards of other calls than questions."""
+        """The candidates, their configuration and their ledger, to guard calls that are not questions."""
         return self._candidates
 
     # ---- Agents, and interactions of several calls ----
@@ -245,5 +245,5 @@ class Gateway:
     def interaction(
         self, name: str, *, deadline: float | None = None, **attribution: Unpack[Attribution]
     ) -> AbstractAsyncContextManager[ActiveInteraction]:
-        """Hold everything that is asked inside to the caps of one interaction, and to a deadline in seconds."""
+        """Apply the caps of one interaction, and a deadline in seconds, to everything that is asked inside."""
         return self._interactions.start(name, deadline=deadline, **attribution)

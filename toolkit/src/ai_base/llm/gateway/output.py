@@ -17,7 +17,7 @@ from ai_base.text.lenient_json import JSON
 from ai_base.text.reply import ReplyError, parse_reply
 
 WRAPPED = "response"
-"""The field of the object that holds an output which is no object itself, such as a list or a number."""
+"""The field of the object that wraps an output which is not an object, such as a list or a number."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def parameters(model: Model, output_type: Any) -> ModelRequestParameters:  # noq
 def object_type(output_type: Any) -> type[BaseModel] | None:  # noqa: ANN401
     """Return the model that replies are validated with; None for text.
 
-    A type that is no model (a union, a list, a number, ...) is put into an object of one field, as providers want one.
+    Providers require an object, so any other type (a union, a list, a number, ...) becomes the one field of an object.
 
     Raises:
         TypeError: Pydantic cannot validate the type.
@@ -97,7 +97,7 @@ def _wrap(value: JSON) -> JSON:
 
 
 def _wrap_scalar(text: str) -> str:
-    """Do the same for a reply that is nothing but a number, a string or the like: the parser looks for objects."""
+    """Wrap a reply that is only a number, a string or the like, because the parser looks for objects."""
     try:
         value = from_json(text)
     except ValueError:
@@ -116,7 +116,7 @@ def write_text(output: object, output_type: Any) -> str:  # noqa: ANN401
 
 
 def name_of(output_type: Any) -> str:  # noqa: ANN401
-    """Return a name for the ledger: `module:Class`, or nothing for text. A type without a name counts as any JSON."""
+    """Return a name for the ledger: `module:Class`; empty for text; `typing:Any` for a type that has no name."""
     if output_type is str:
         return ""
     if isinstance(output_type, type) and "<locals>" not in output_type.__qualname__:

@@ -62,7 +62,7 @@ def model_settings(prompt: Prompt) -> ModelSettings:
 
 
 def render(prompt: Prompt, variables: Mapping[str, object], limits: Input) -> str:
-    """Render a prompt within the limits: of an input that is too long, cut the longest variable if so configured.
+    """Render a prompt. If the text is too long and `too_long` is `cut`, shorten the longest variable.
 
     A lone surrogate, which no provider accepts, becomes a replacement character.
 
@@ -86,7 +86,7 @@ def _encodable(text: str) -> str:
 
 
 def _shortened(variables: Mapping[str, object], excess: int) -> Mapping[str, object]:
-    """Shorten the longest text among the variables by so many bytes, if it is that long."""
+    """Shorten the longest text among the variables by `excess` bytes, if it is that long."""
     texts = {name: _encodable(value).encode() for name, value in variables.items() if isinstance(value, str)}
     longest = max(texts, key=lambda name: len(texts[name]), default="")
     keep = len(texts.get(longest, b"")) - excess - len(CUT)

@@ -1,4 +1,4 @@
-"""The ledger's stored answers to one question, and the question for a person. No access outlasts the deadline."""
+"""Stored answers to one question, and its escalation to a person. No access to the ledger outlasts the deadline."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -66,7 +66,7 @@ class StoredAnswers:
         except TimeoutError as error:
             log.warning("llm escalation queued late", error=str(error), escalation=escalation.id)
         except LedgerError as error:
-            self._require_spending(error)
+            self._raise_if_ledger_required(error)
         return None
 
     async def _in_time[R](self, query: Awaitable[R | None]) -> R | None:
@@ -74,13 +74,15 @@ class StoredAnswers:
             async with asyncio.timeout(ledger_patience(self.call, self.budgets)):
                 return await query
         except TimeoutError as error:
-            self._require_spending(DeadlineExceededError(self.call.deadline), error)
+            self._raise_if_ledger_required(DeadlineExceededError(self.call.deadline), error)
         except LedgerError as error:
-            self._require_spending(error)
+            self._raise_if_ledger_required(error)
         return None
 
-    def _require_spending(self, error: LedgerError | DeadlineExceededError, cause: Exception | None = None) -> None:
-        """Raise the error unless calls go on without the ledger."""
+    def _raise_if_ledger_required(
+        self, error: LedgerError | DeadlineExceededError, cause: Exception | None = None
+    ) -> None:
+        """Raise the error, unless calls may go on without the ledger."""
         if self.budgets.when_ledger_fails == "refuse":
             raise error from cause
         log.error("llm ledger lost", error=str(error), interaction=self.call.row.id)
