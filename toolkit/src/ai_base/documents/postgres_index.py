@@ -99,7 +99,7 @@ class PostgresIndex(Index):
         return [key for (key,) in execute(sql, (*map(_words, terms), number))]
 
     def _by_vector(self, execute: Execute, vector: Vectors, number: int) -> list[str]:
-        execute("SELECT set_config('hnsw.ef_search', ?, true)", (str(min(2 * number, 1000)),))
+        execute("SELECT set_config('hnsw.ef_search', ?, true)", (str(min(4 * number, 1000)),))
         execute("SELECT set_config('hnsw.iterative_scan', 'strict_order', true)")  # deleted rows are not counted
         order = f"vector::halfvec({len(vector)}) <#> ?::halfvec({len(vector)})"  # the negative inner product
         sql = f"SELECT id FROM chunks ORDER BY {order} LIMIT ?"  # noqa: S608
