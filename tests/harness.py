@@ -116,7 +116,7 @@ def redirect(folder: Path) -> dict[str, str]:
     }
 
 
-def remembered(project: Path) -> dict[str, Any]:
+def read_answers(project: Path) -> dict[str, Any]:
     """Read a project's answers file."""
     answers: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
     return answers

@@ -8,7 +8,7 @@ from typing import Any
 import pexpect
 import pytest
 import yaml
-from harness import ADDRESS, ROOT, environment, files, redirect, remembered, render, run
+from harness import ADDRESS, ROOT, environment, files, read_answers, redirect, render, run
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
@@ -81,9 +81,9 @@ def test_a_copy_becomes_a_project_that_updates(template: Path, copy: Path, tmp_p
         "feat: start from ai-base-template v1.0.0",
         "Initial commit",
     ]
-    assert remembered(copy)["_src_path"] == ADDRESS
-    assert remembered(copy)["_commit"] == "v1.0.0"
-    assert remembered(copy)["package_name"] == "my_shop"
+    assert read_answers(copy)["_src_path"] == ADDRESS
+    assert read_answers(copy)["_commit"] == "v1.0.0"
+    assert read_answers(copy)["package_name"] == "my_shop"
     given = {"project_description": 'Sells "things"', "user_name": "Ada", "capabilities": ["notebooks"]}
     fresh = render(template, tmp_path / "fresh" / "My-Shop", **given)
     rendered = sorted(str(path.relative_to(fresh)) for path in files(fresh))

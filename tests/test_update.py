@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from copier import run_copy, run_update
-from harness import ADDRESS, COPIER_YML, ROOT, environment, files, redirect, remembered, run, upstream
+from harness import ADDRESS, COPIER_YML, ROOT, environment, files, read_answers, redirect, run, upstream
 from pathspec import PathSpec
 from plumbum import local
 
@@ -258,7 +258,7 @@ def contents(project: Path) -> dict[str, str]:
 def check_update(project: Path, tmp_path: Path, edits: list[Callable[[Path], None]], **changed: Any) -> None:
     before = tmp_path / "before"
     shutil.copytree(project, before)
-    answered = remembered(project)
+    answered = read_answers(project)
 
     run_update(project, data=changed, defaults=True, overwrite=True, quiet=True)
 
@@ -266,7 +266,7 @@ def check_update(project: Path, tmp_path: Path, edits: list[Callable[[Path], Non
     found = contents(project)
     assert not [name for name in found if name.endswith(".rej")]
     assert not [name for name, text in found.items() if re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE)]
-    assert remembered(project) == answered | changed | {"_commit": NEXT}
+    assert read_answers(project) == answered | changed | {"_commit": NEXT}
     target = expected(answered["_commit"], before, tmp_path / "expected", edits, **changed)
     assert found == contents(target)
 
@@ -332,7 +332,7 @@ def test_the_gateway_can_be_switched_off_by_an_update(tmp_path: Path) -> None:
     readme = (project / "README.md").read_text("utf-8")
     fresh = started(NEXT, tmp_path / "fresh", [], capabilities=["notebooks"])
     assert contents(project) == contents(fresh) | {"config/ours.toml": "a = 1\n", "README.md": readme}
-    assert "llm_providers" not in remembered(project)
+    assert "llm_providers" not in read_answers(project)
 
 
 def test_own_lines_in_the_slots_survive_a_switch_of_capabilities(tmp_path: Path) -> None:
@@ -403,7 +403,7 @@ def test_a_name_that_got_reserved_since_is_kept(tmp_path: Path, version: str) ->
     assert contents(project) == before
     run_update(project, defaults=True, overwrite=True, quiet=True)
 
-    assert remembered(project)["package_name"] == "openai"
+    assert read_answers(project)["package_name"] == "openai"
     assert (project / "src/openai/cli.py").exists()
 
 
@@ -430,7 +430,7 @@ def test_make_template_update_validates(tmp_path: Path, version: str) -> None:
     output = run("make", "template-update", cwd=project).stdout
 
     assert "validate-branch: all passed" in output
-    assert remembered(project)["_commit"] == NEXT
+    assert read_answers(project)["_commit"] == NEXT
     assert "deployed" in run("make", "deploy", cwd=project).stdout
 
 

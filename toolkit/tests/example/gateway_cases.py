@@ -32,8 +32,8 @@ def answered(text: str, input_tokens: int = 100, output_tokens: int = 100) -> St
     return Step(text, usage=RequestUsage(input_tokens=input_tokens, output_tokens=output_tokens))
 
 
-class Odd(WrapperModel):
-    """Fails as a client library does over an answer that nobody foresaw, or changes what it reports."""
+class ChangedModel(WrapperModel):
+    """Changes each response, or raises while it does, as a client library may do."""
 
     def __init__(self, change: Any) -> None:
         super().__init__(ScriptedModel("x"))

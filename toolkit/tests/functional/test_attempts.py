@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from gateway_cases import ASK, Odd, answered
+from gateway_cases import ASK, ChangedModel, answered
 from pydantic_ai.messages import ModelRequest, ModelResponse
 from pydantic_ai.models import ModelRequestParameters
 from structlog.testing import capture_logs
@@ -133,8 +133,8 @@ async def test_an_exception_of_the_client_library_is_the_candidates_failure(open
     def stumble(_: ModelResponse) -> ModelResponse:
         raise IndexError("list index out of range")
 
-    odd = Odd(stumble)
-    async with open_gateway(main=odd, backup=ScriptedModel("y"), retry={"attempts": 1}) as gateway:
+    changed = ChangedModel(stumble)
+    async with open_gateway(main=changed, backup=ScriptedModel("y"), retry={"attempts": 1}) as gateway:
         answer = await gateway.ask(*ASK)
 
     assert (answer.output, answer.calls) == ("y", 2)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import pytest
-from gateway_cases import ASK, Odd, answered, usage
+from gateway_cases import ASK, ChangedModel, answered, usage
 from pydantic_ai import Agent
 from pydantic_ai.messages import BinaryContent, InstructionPart, ModelRequest
 from pydantic_ai.models import ModelRequestParameters
@@ -87,7 +87,7 @@ async def test_a_call_that_is_cancelled_costs_its_bound(open_gateway: Any) -> No
 
 @pytest.mark.parametrize("tokens", [0, -1_000_000])
 async def test_an_answer_without_a_credible_token_count_costs_its_bound(open_gateway: Any, tokens: int) -> None:
-    async with open_gateway(main=Odd(lambda response: replace(response, usage=usage(tokens)))) as gateway:
+    async with open_gateway(main=ChangedModel(lambda response: replace(response, usage=usage(tokens)))) as gateway:
         answer = await gateway.ask(*ASK)
         _, [attempt] = await gateway.ledger.interaction(answer.interaction_id)
         assert await differences(gateway.ledger) == []
@@ -172,8 +172,8 @@ async def test_an_inconsistent_usage_report_is_settled(
     open_gateway: Any, database_url: str, report: dict[str, Any]
 ) -> None:
     known = {"main": {"model": "openai-chat:gpt-4o-mini", "price": None}}
-    odd = Odd(lambda response: replace(response, **report))
-    async with open_gateway(main=odd, candidates=known, database_url=database_url) as gateway:
+    changed = ChangedModel(lambda response: replace(response, **report))
+    async with open_gateway(main=changed, candidates=known, database_url=database_url) as gateway:
         answer = await gateway.ask(*ASK)
         assert await differences(gateway.ledger) == []
         _, [attempt] = await gateway.ledger.interaction(answer.interaction_id)

@@ -51,10 +51,10 @@ async def test_where_the_stronger_chain_is_down_the_first_answer_stands(open_gat
     assert (answer.output.confidence, answer.source) == (0.2, "model")
 
 
-@pytest.mark.parametrize("odd", [float("nan"), 95.0])
-async def test_an_invalid_confidence_counts_as_none(open_gateway: Any, odd: float) -> None:
+@pytest.mark.parametrize("invalid", [float("nan"), 95.0])
+async def test_an_invalid_confidence_counts_as_none(open_gateway: Any, invalid: float) -> None:
     async with open_gateway(main=ScriptedModel("x")) as gateway:
-        assert (await gateway.ask(*ASK, confidence=lambda _: odd)).escalation_id
+        assert (await gateway.ask(*ASK, confidence=lambda _: invalid)).escalation_id
 
 
 async def test_an_empty_answer_of_a_person_is_ignored(open_gateway: Any) -> None:

@@ -1,4 +1,4 @@
-"""Values behind names: nested, in other forms, and what stands around them stays."""
+"""Values after names are replaced, nested or in other forms; the text around them stays."""
 
 import json
 from typing import Any

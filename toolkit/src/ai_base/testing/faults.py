@@ -211,7 +211,7 @@ def truncated(text: str = '{"summary": "It cra') -> Fault:
 
 
 def garbled() -> Fault:
-    """200, but the body of the HTTP response is no JSON, as from a broken proxy."""
+    """200, but the body of the HTTP response is not JSON, as from a broken proxy."""
     message = "Failed to decode response as JSON: Expecting value: line 1 column 1 (char 0)"
     return Fault(error=lambda model: exceptions.ModelAPIError(model, message))
 

@@ -1,4 +1,4 @@
-"""Replies that are JSON inside of JSON: a string that holds the answer, or an answer with escaped quotes."""
+"""Replies that are JSON inside JSON: a string that holds the answer, or an answer with escaped quotes."""
 
 import json
 import re

@@ -15,7 +15,7 @@ INPUT_TOKENS, OUTPUT_TOKENS = 8_000, 100
 STANDS_FOR = 300
 """Requests of that weekend that one request of the demonstration stands for, and is billed for."""
 INPUT_RATE, OUTPUT_RATE = Decimal(30) * STANDS_FOR, Decimal(60) * STANDS_FOR
-"""US dollars per million tokens: the price of GPT-4, times what a request stands for."""
+"""US dollars per million tokens: the price of GPT-4, times `STANDS_FOR`."""
 BILLED = (INPUT_RATE * INPUT_TOKENS + OUTPUT_RATE * OUTPUT_TOKENS) / 1_000_000
 """US dollars for one request of the demonstration."""
 STEP = timedelta(seconds=0.738) * STANDS_FOR

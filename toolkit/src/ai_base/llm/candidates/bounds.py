@@ -97,7 +97,7 @@ def most_input_tokens(sizes: SchemaSizes, request: Request, context_window: int 
     Pictures and files have no such bound; they may fill the context window (in tokens).
 
     Raises:
-        UnpricedModelError: There is no bound.
+        UnpricedModelError: There is no upper bound.
         InvalidInputError: A text cannot be encoded.
     """
     messages, settings, params = request

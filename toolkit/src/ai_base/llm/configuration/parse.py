@@ -57,7 +57,7 @@ def parse_config(source: str | Mapping[str, object], path: Path | str = "config"
 
 
 def _check_variables() -> None:
-    """Refuse a variable whose first part is no table of the configuration."""
+    """Refuse a variable whose first part names no table of the configuration."""
     for name, place in _variables().items():
         if name.split("__")[1].lower() not in Config.model_fields:
             raise ConfigError(place, "there is no such setting")

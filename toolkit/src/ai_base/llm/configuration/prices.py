@@ -79,7 +79,7 @@ class Price:
 
         Raises:
             ValueError: The report contradicts itself.
-            ArithmeticError: The same.
+            ArithmeticError: The price cannot be calculated from the report.
         """
         return _nano(self.dollars(usage))
 

@@ -15,7 +15,7 @@ class Named:
     clues: tuple[str, ...] = ()
     """Shorter literals, which are searched first: each ASCII word contains one of them."""
     whole: bool = False
-    """Whether a word counts only where no letter stands before it: `tel` is no part of `hotel`."""
+    """Whether a word counts only where no letter stands before it: `tel` is not found in `hotel`."""
     before: re.Pattern[str] | None = None
     """What has to stand before the word, searched at the end of the text before it."""
     not_before: re.Pattern[str] | None = None

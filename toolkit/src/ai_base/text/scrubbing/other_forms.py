@@ -76,7 +76,7 @@ INPUT_VALUE = compile_verbose(rf"""
 
 
 def _in_validation_error(name: Name) -> Value | None:
-    """Find Pydantic's `input_value='x'` below the field, and `'input': 'x'` behind `'loc': ('password',)`."""
+    """Find Pydantic's `input_value='x'` below the field, and `'input': 'x'` after `'loc': ('password',)`."""
     if not (match := INPUT_VALUE.match(name.text, name.end)):
         return None
     group = next(group for group in ("text", "number", "data") if match[group])

@@ -99,7 +99,7 @@ class Clues:
         self.joined = self.shape.translate(None, SEPARATORS)
         """The shape without the separators of long numbers: `+9999a9` for the same text."""
         if b"%" in encoded:
-            encoded = PERCENT_CODE.sub(b" ", encoded)  # the D of `%3D` does not belong to the word behind it
+            encoded = PERCENT_CODE.sub(b" ", encoded)  # the D of `%3D` does not belong to the word after it
         words = encoded.translate(OTHERS_TO_SPACE).split()
         self.long_words = [word for word in words if len(word) >= SHORTEST_KEY]
 
