@@ -12,11 +12,14 @@ from pathlib import Path
 import psycopg
 import pytest
 from document_cases import MODEL, found, put
+from pydantic import SecretStr
 
+from ai_base.documents.documents import open_index
 from ai_base.documents.errors import IndexStorageError
 from ai_base.documents.hashing import hash_embed
 from ai_base.documents.index import Index
 from ai_base.documents.postgres_index import PostgresIndex
+from ai_base.documents.settings import DocumentsSettings
 from ai_base.documents.sqlite_index import SQLiteIndex
 
 # ---- Two processes ----
@@ -98,3 +101,17 @@ def test_no_message_shows_the_password(url: str) -> None:
     with pytest.raises(IndexStorageError, match="PostgreSQL: ") as raised:
         PostgresIndex(url, MODEL, "1")
     assert "secret" not in str(raised.value)
+
+
+def test_a_url_opens_postgresql(pgvector_url: str) -> None:
+    settings = DocumentsSettings(documents_index=SecretStr(pgvector_url))
+    with closing(open_index(settings, MODEL)) as index:
+        assert isinstance(index, PostgresIndex)
+
+
+def test_a_missing_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_base.documents.postgres_index", None)
+    settings = DocumentsSettings(documents_index=SecretStr("postgresql://me:secret@host/name"))
+    assert "secret" not in repr(settings)
+    with pytest.raises(IndexStorageError, match="needs its driver"):
+        open_index(settings, MODEL)

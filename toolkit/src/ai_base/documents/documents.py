@@ -69,5 +69,5 @@ def open_index(settings: DocumentsSettings, model: str) -> Index:
     try:
         from ai_base.documents.postgres_index import PostgresIndex  # noqa: PLC0415 - needs an extra
     except ImportError:
-        raise IndexStorageError("PostgreSQL needs its driver: uv sync --extra postgres") from None
+        raise IndexStorageError('PostgreSQL needs its driver: uv add "ai-base[postgres]"') from None
     return PostgresIndex(settings.documents_index.get_secret_value(), model, recipe)
