@@ -135,9 +135,7 @@ def run_part(part: str, folder: str, file: str) -> None:
     """Print the numbers of a part as JSON. Imports are not counted: they are the same for all."""
     start = cpu()
     numbers = PARTS[part](folder, file)
-    (peak,) = re.findall(
-        r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text()
-    )  # ru_maxrss starts at the parent's
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())  # not of the parent
     print(json.dumps({**numbers, "cpu": cpu() - start, "peak": int(peak) / 1000}))
 
 
