@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import psycopg
 import pytest
@@ -55,6 +57,25 @@ def test_two_writers_do_not_spoil_each_other(index_place: str, open_index: Calla
             connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
 
 
+def test_a_writer_waits_for_another_one(open_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = open_index(), open_index()
+    put(first, "a.md", "Earlier.")
+    inside, delete = Event(), second._delete  # noqa: SLF001 - what a write begins with
+
+    def noted(*given: Any) -> None:
+        delete(*given)
+        inside.set()
+
+    monkeypatch.setattr(second, "_delete", noted)
+    thread = Thread(target=put, args=(second, "a.md", "Second."))
+    with first.transaction():
+        put(first, "a.md", "First.")
+        thread.start()
+        assert not inside.wait(1)
+    thread.join()
+    assert found(first, "earlier first second") == ["Second."]
+
+
 # ---- SQLite ----
 
 
@@ -96,7 +117,7 @@ def test_a_server_without_pgvector_is_told(postgres_url: str) -> None:
         PostgresIndex(postgres_url, MODEL, "1")
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:secret@/%zz", "postgresql://me:secret@127.0.0.1:1/x"])
+@pytest.mark.parametrize("url", ["postgresql://me:top%secret@127.0.0.1:1/x", "postgresql://me:secret@127.0.0.1:1/x"])
 def test_no_message_shows_the_password(url: str) -> None:
     with pytest.raises(IndexStorageError, match="PostgreSQL: ") as raised:
         PostgresIndex(url, MODEL, "1")
