@@ -20,7 +20,7 @@ def connect(url: str) -> Database:
         try:
             from ai_base.llm.ledger.postgres import Postgres  # noqa: PLC0415 - needs an extra
         except ImportError:
-            raise LedgerError("PostgreSQL needs its driver: uv sync --extra postgres") from None
+            raise LedgerError('PostgreSQL needs its driver: uv add "ai-base[postgres]"') from None
         return Postgres(url)
     if scheme == "sqlite" and path.startswith("/") and path not in ("/", "/:memory:"):
         return SQLite(Path(path[1:]).absolute())
