@@ -140,9 +140,11 @@ FIND_PYTHON = python=$$(PYENV_VERSION=$$version $(UV) python find --no-project $
 
 .PHONY: test-toolkit
 test-toolkit: .venv/bin/uv lint-toolkit ## Test the library where it stands, on every Python that is there
-	@for version in $(PYTHONS); do \
+	@selected="slow or not slow"; for version in $(PYTHONS); do \
 		if $(FIND_PYTHON); then \
-			echo "toolkit, Python $$version" && ($(TOOLKIT) pytest --quiet --numprocesses 2 --dist worksteal) || exit 1; \
+			echo "toolkit, Python $$version" \
+				&& ($(TOOLKIT) pytest --quiet --numprocesses 2 --dist worksteal -m "$$selected") || exit 1; \
+			selected="not slow"; \
 		else echo "toolkit, Python $$version: not on this machine, skipped"; fi; done
 
 .PHONY: lint-toolkit

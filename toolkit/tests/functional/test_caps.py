@@ -21,6 +21,7 @@ from ai_base.testing.faults import (
 )
 
 
+@pytest.mark.slow
 async def test_concurrent_calls_never_pass_a_cap(open_gateway: Any, database_url: str) -> None:
     """A thousand calls at once against a cap of one dollar."""
     cost = 200 * 1_000 + 1000 * 2_000  # nanodollars; nearly all that each may cost

@@ -11,7 +11,7 @@ import pytest
 from example_app import app
 from typer.testing import CliRunner, Result
 
-pytestmark = pytest.mark.usefixtures("own_logging")
+pytestmark = [pytest.mark.usefixtures("own_logging"), pytest.mark.slow]
 
 CONFIG = Path(__file__).parents[1] / "example" / "config" / "llm.toml"
 TICKET = "Since the update the app crashes when I open it."

@@ -19,6 +19,8 @@ from ai_base.documents.commands import app as documents
 from ai_base.settings import AppSettings
 from ai_base.testing.loopback import LoopbackProvider, Reply
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [candidates.main]
 model = "offline:demo"
@@ -165,7 +167,7 @@ def test_ctrl_c_loses_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert second.wait(300)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=300)
-        assert process.returncode == 130
+        assert process.returncode == 130, err
         assert "the next run goes on from there" in err
         assert run("status")[1].startswith(f"{BATCH} documents in {BATCH} chunks")
         provider.behaviour = embed_reply

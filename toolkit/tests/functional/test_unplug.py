@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import unplug
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "pyproject.toml": "[tool.pytest.ini_options]\naddopts = ['--import-mode=importlib']\n",
     "src/promised.py": "def double(number):\n    number = number * 2\n    return number\n",

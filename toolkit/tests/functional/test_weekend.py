@@ -17,6 +17,8 @@ from ai_base.demo.weekend.picture import draw
 from ai_base.demo.weekend.story import BILLED, CAP, DAYS, FRIDAY, MONDAY, STANDS_FOR, STEP
 from ai_base.llm.ledger.records import now
 
+pytestmark = pytest.mark.slow
+
 STEPS = 976
 """Requests that a caller makes between Friday and Monday."""
 

@@ -20,6 +20,8 @@ from ai_base.llm.ledger.records import Interaction, now
 from ai_base.testing.doubles import ScriptedModel
 from ai_base.testing.replay import Replay
 
+pytestmark = pytest.mark.slow
+
 MAIL = "ada@example.com"
 
 
