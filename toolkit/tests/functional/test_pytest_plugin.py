@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 pytestmark = pytest.mark.slow
 
 SOCKET = "import contextlib\nimport socket\nimport threading\nimport _socket\n\n\ndef test_it():\n"
