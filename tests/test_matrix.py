@@ -18,12 +18,18 @@ HOSTILE = {
 }
 PROJECTS: dict[str, dict[str, Any]] = {
     "hostile": {**HOSTILE, "capabilities": ["notebooks"]},
-    "base": {"capabilities": [], "python_version": "3.12", "license": "Proprietary", "ml_libraries": ["numpy"]},
-    "base-3.13": {"capabilities": [], "python_version": "3.13", "license": "MIT", "github_user": "ada-lovelace"},
+    "base": {
+        "package_name": "a",
+        "capabilities": [],
+        "python_version": "3.12",
+        "license": "Proprietary",
+        "ml_libraries": ["numpy"],
+    },
     "notebooks-3.13": {
         "capabilities": ["notebooks"],
         "python_version": "3.13",
         "license": "BSD-3-Clause",
+        "github_user": "ada-lovelace",
         "ml_libraries": ["polars", "scikit-learn"],
         "user_email": "ada@example.com",
     },
@@ -34,7 +40,6 @@ PROJECTS: dict[str, dict[str, Any]] = {
     "agent-3.13": {"capabilities": ["llm", "agent"], "python_version": "3.13"},
     "everything-3.14": {"capabilities": CHOICES["capabilities"], "python_version": "3.14"},
     "notebooks-3.14": {"capabilities": ["notebooks"], "python_version": "3.14"},
-    "short": {"package_name": "a", "capabilities": []},
 }
 
 
