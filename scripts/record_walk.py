@@ -30,7 +30,7 @@ GitHub has made a repository with the files of the template in one commit; here 
 $ cd ../my-shop && git log --format=%s
 $ make init DEFAULTS=1
 $ git log --format=%s && ls
-$ git add --all && git commit --quiet --message "chore: lock" && make test-unit
+$ git status --short && make test-unit
 
 ## An update, with work of one's own in the project
 
