@@ -18,6 +18,8 @@ from ai_base.documents.repository import DocumentRepository
 from ai_base.documents.sqlite_index import SQLiteIndex
 from ai_base.documents.worker import ParsingWorker
 
+pytestmark = pytest.mark.slow
+
 
 class Workshop:
     """A folder of documents, an index, and a count of the texts that were embedded."""

@@ -14,6 +14,8 @@ from document_cases import endless_pdf, pdf, pdf_of_stream, zip_bomb_pdf
 from ai_base.documents.errors import UnreadableError
 from ai_base.documents.worker import ParsingWorker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def worker() -> AsyncIterator[ParsingWorker]:

@@ -16,6 +16,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionUserMessageParam
 
 from ai_base.testing.loopback import LoopbackProvider, Reply
 
+pytestmark = pytest.mark.slow
+
 HELLO: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Hello, who is there?"}]  # 20 bytes
 
 

@@ -18,6 +18,8 @@ import pytest
 from ai_base.llm.ledger.audit import differences
 from ai_base.llm.ledger.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "candidates": {"main": {"model": "openai-chat:x", "price": {"input": "1", "output": "2"}}},
     "chains": {"default": ["main"]},

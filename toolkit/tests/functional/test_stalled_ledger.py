@@ -28,6 +28,8 @@ from ai_base.llm.ledger import database
 from ai_base.llm.ledger.audit import differences
 from ai_base.testing.doubles import ScriptedModel
 
+pytestmark = pytest.mark.slow
+
 FOREVER = 3600.0
 SHORT = 0.3
 

@@ -22,6 +22,8 @@ from ai_base.llm.ledger.connect import connect
 from ai_base.llm.ledger.ledger import Ledger
 from ai_base.llm.ledger.records import Attempt, Interaction, new_id, now
 
+pytestmark = pytest.mark.slow
+
 AT = now()
 DAY = f"overall, day {AT[:10]}"
 FOREVER = 3600.0
