@@ -211,4 +211,6 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
 
 
 if __name__ == "__main__":
+    # A shell starts what runs in the background with SIGINT ignored, and the tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

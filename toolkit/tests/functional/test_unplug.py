@@ -1,5 +1,8 @@
 """`scripts/unplug.py` tells a test that goes red from one that does not, and leaves the code as it is."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +79,25 @@ def test_a_test_that_is_not_there_is_an_error(project: Path) -> None:
 
     with pytest.raises(unplug.MutationError, match="does each of them exist"):
         unplug.main([], project)
+
+
+def test_tests_can_be_interrupted_in_the_background_too(project: Path) -> None:
+    """A shell starts what runs in the background with SIGINT ignored."""
+    shutil.copy(unplug.__file__, project / "scripts")
+    (project / "tests" / "unit" / "test_promised.py").write_text(
+        "import signal\nfrom promised import double\n\n"
+        "def test_it_doubles():\n"
+        "    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+        "    assert double(2) == 4\n",
+        encoding="utf-8",
+    )
+    command = 'trap "" INT; exec "$0" scripts/unplug.py --only "It doubles"'
+
+    result = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable], cwd=project, check=False, capture_output=True, text=True
+    )
+
+    assert result.stdout.split()[0] == "red"
 
 
 def test_a_test_that_hangs_is_ended_and_counts_as_red(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
