@@ -34,12 +34,15 @@ embeddings = ["embedding"]
 unlimited = true
 """
 INDEX = """
+import signal
+
 from ai_base.cli import create_app
 from ai_base.documents.commands import app as documents
 from ai_base.settings import AppSettings
 
 app = create_app("ai_base", AppSettings)
 app.add_typer(documents, name="documents")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background, it is ignored
 app(["documents", "index"])
 """
 
