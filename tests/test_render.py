@@ -25,6 +25,7 @@ EXEMPT = {"toolkit/pyproject.toml", "toolkit/README.md", "toolkit/docs/checklist
 SHARED_LINES = [
     'MARKERS = ("config/llm.toml", ',
     'patch.setenv("DATABASE_URL", ',
+    'import_module("genai_prices.data")',
     'patch.setenv("DOCUMENTS_INDEX", f"{folder}/documents.db")',
     "from ai_base.agent import Limits, SimpleReActAgent",
     "agent = SimpleReActAgent(",

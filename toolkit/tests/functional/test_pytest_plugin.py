@@ -115,3 +115,11 @@ def test_only_integration_tests_see_the_developers_settings(tmp_path: Path) -> N
 
     assert re.findall(r"^FAILED (\S+)::", result.stdout, re.MULTILINE) == ["tests/integration/test_it.py"]
     assert "1 failed, 2 passed" in result.stdout
+
+
+def test_the_table_of_prices_is_imported_before_coverage_traces_it_and_else_not(tmp_path: Path) -> None:
+    test = "import sys\n\n\ndef test_it():\n    assert ('genai_prices.data' in sys.modules) == bool(sys.gettrace())\n"
+
+    for options in (["--cov=tests"], []):
+        result = run(tmp_path, {"tests/unit/test_it.py": test}, *options)
+        assert result.returncode == 0, result.stdout
