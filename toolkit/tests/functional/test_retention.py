@@ -137,7 +137,7 @@ async def test_a_reservation_from_before_is_settled_afterwards(ledger: Ledger) -
 
 @pytest.mark.parametrize(
     ("before", "message"),
-    [("yesterday", "'yesterday' is no time; say a day such as 2026-11-23"), ("2026-11-26", "lies in the future")],
+    [("yesterday", "'yesterday' is no time; give a day such as 2026-11-23"), ("2026-11-26", "lies in the future")],
 )
 async def test_an_invalid_or_future_time_deletes_nothing(ledger: Ledger, before: str, message: str) -> None:
     await spend(ledger)

@@ -1,6 +1,8 @@
 """Work that is completed although its caller is cancelled, in virtual time."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 from virtual_time import run
@@ -33,39 +35,33 @@ def test_an_impatient_caller_leaves_the_work_to_the_background() -> None:
     assert run(main()) == (5, ["done"])
 
 
+async def cancel_at_10(caller: Coroutine[Any, Any, object], done: list[str]) -> tuple[float, list[str]]:
+    """Cancel the caller after 10 seconds; return when it ended, and what was done once the background had ended."""
+    task = asyncio.create_task(caller)
+    await asyncio.sleep(10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    left_at = asyncio.get_running_loop().time()
+    await finish_background_work(FOREVER)
+    return left_at, done
+
+
 @pytest.mark.parametrize(("takes", "left_at"), [(GRACE / 2, 10 + GRACE / 2), (50, 10 + GRACE)])
 def test_a_cancelled_caller_waits_a_little(takes: float, left_at: float) -> None:
-    async def main() -> tuple[float, list[str]]:
-        done: list[str] = []
-        task = asyncio.create_task(shielded(after(10 + takes, done)))
-        await asyncio.sleep(10)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        left = asyncio.get_running_loop().time()
-        await finish_background_work(FOREVER)
-        return left, done
+    done: list[str] = []
 
-    assert run(main()) == (left_at, ["done"])
+    assert run(cancel_at_10(shielded(after(10 + takes, done)), done)) == (left_at, ["done"])
 
 
 @pytest.mark.parametrize(("takes", "left_at"), [(GRACE / 2, 10 + GRACE / 2), (50, 10 + GRACE)])
 def test_what_a_cancelled_caller_does_in_its_finally_waits_a_little_too(takes: float, left_at: float) -> None:
-    async def caller(done: list[str]) -> None:
+    done: list[str] = []
+
+    async def caller() -> None:
         try:
             await asyncio.Event().wait()
         finally:
             await shielded(after(takes, done), FOREVER)
 
-    async def main() -> tuple[float, list[str]]:
-        done: list[str] = []
-        task = asyncio.create_task(caller(done))
-        await asyncio.sleep(10)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        left = asyncio.get_running_loop().time()
-        await finish_background_work(FOREVER)
-        return left, done
-
-    assert run(main()) == (left_at, ["done"])
+    assert run(cancel_at_10(caller(), done)) == (left_at, ["done"])

@@ -104,7 +104,7 @@ def _time_stamp(text: str) -> str:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise LedgerError(f"{text!r} is no time; say a day such as 2026-11-23") from None
+        raise LedgerError(f"{text!r} is no time; give a day such as 2026-11-23") from None
     stamp = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
     if stamp > now():
         raise LedgerError(f"{text} lies in the future; only what is over can be deleted")
