@@ -106,11 +106,8 @@ def _own_settings(
 
 def _settings_in_the_environment(root: Path) -> list[str]:
     example = root / ".env.example"
-    named = (
-        set(re.findall(r"^#? ?(\w+)=", example.read_text(encoding="utf-8"), re.MULTILINE))
-        if example.exists()
-        else set()
-    )
+    documented = example.read_text(encoding="utf-8") if example.exists() else ""
+    named = set(re.findall(r"^#? ?(\w+)=", documented, re.MULTILINE))
     return [
         name
         for name in os.environ
