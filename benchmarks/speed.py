@@ -16,7 +16,16 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from harness import environment, redirect, render, run, upstream  # noqa: E402
 
-EMPTY_TEST = "def test_nothing() -> None:\n    pass\n"
+EMPTY_TEST = """\
+from ai_base.llm import Gateway
+from ai_base.testing.doubles import ScriptedModel
+
+from my_app import cli, settings, tickets, triage
+
+
+def test_nothing() -> None:
+    assert (Gateway, ScriptedModel, cli, settings, tickets, triage)
+"""
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -87,7 +96,7 @@ def validating(folder: Path, template: Path) -> bool:
 
 
 def unit_tests(folder: Path, template: Path) -> bool:
-    """`make test-unit` against one empty test in a copy with the same plugins, configuration and conftest.py."""
+    """`make test-unit` against one empty test in a copy, which imports what the project imports."""
     project, empty = (render(template, folder / name / "my-app") for name in ("unit", "empty"))
     for one in (project, empty):
         run("make", "init", cwd=one)
@@ -95,7 +104,7 @@ def unit_tests(folder: Path, template: Path) -> bool:
     (empty / "tests" / "unit").mkdir()
     (empty / "tests" / "unit" / "test_nothing.py").write_text(EMPTY_TEST, encoding="utf-8")
     return compare(
-        "make test-unit / an empty pytest run",
+        "make test-unit / an empty pytest run that imports as much",
         lambda: run("make", "test-unit", cwd=project),
         lambda: run(".venv/bin/pytest", "tests/unit", cwd=empty),
         15,

@@ -417,11 +417,10 @@ def test_what_is_the_users_own_is_not_even_brought_back(tmp_path: Path, version:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("version", RELEASED)
-def test_make_template_update_validates(tmp_path: Path, version: str) -> None:
-    """The commands that a user types, from the oldest project to a green one."""
+def test_make_template_update_validates(tmp_path: Path) -> None:
+    """The commands that a user types, from the oldest project to a green one. (From others the same files come out.)"""
     edits = [edit for edit in EDITS if edit not in (delete_a_file, write_a_notebook)]
-    project = started(version, tmp_path / "shop", edits)
+    project = started(next(iter(RELEASED)), tmp_path / "shop", edits)
     run("make", "init", cwd=project)
     commit(project, "chore: lock")
 
@@ -432,28 +431,6 @@ def test_make_template_update_validates(tmp_path: Path, version: str) -> None:
     assert "validate-branch: all passed" in output
     assert read_answers(project)["_commit"] == NEXT
     assert "deployed" in run("make", "deploy", cwd=project).stdout
-
-
-@pytest.mark.full
-def test_a_conflict_is_told_in_words_and_by_the_exit_code(tmp_path: Path) -> None:
-    oldest, newest = next(iter(RELEASED)), tmp_path / "newest"
-    project = started(oldest, tmp_path / "shop", [])
-    run_copy(ADDRESS, newest, data=ANSWERS, vcs_ref=NEXT, defaults=True, quiet=True)
-    old, new = (path.read_text("utf-8").splitlines() for path in (project / "AGENTS.md", newest / "AGENTS.md"))
-    changed = next(line for line in old if line and line not in new)
-    replace(project / "AGENTS.md", changed, f"Ours: {changed}")
-    run("make", "init", cwd=project)
-    commit(project, "feat: ours")
-
-    output = run("make", "template-update", cwd=project, expect=2).stdout
-
-    assert "these files need your decision" in output
-    assert re.search(r"^AGENTS\.md$", output, re.MULTILINE)
-    text = (project / "AGENTS.md").read_text("utf-8")
-    assert f"Ours: {changed}" in text
-    assert "<<<<<<< before updating" in text
-    run("git", "add", "--all", cwd=project)
-    assert "no merge markers" in run("git", "commit", "--message", "feat: update", cwd=project, expect=1).stdout
 
 
 def test_in_a_monorepo_the_conflicts_are_listed_as_seen_from_the_project(tmp_path: Path) -> None:
