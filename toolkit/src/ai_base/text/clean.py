@@ -191,8 +191,14 @@ class Cleaner:
         return text
 
 
+_HARMLESS = re.compile(r"""[\t\n "-%'-9;=-~]*+""")
+"""ASCII without the characters that begin what is cleaned: `!`, `&`, `<`, and the colon of a scheme."""
+
+
 def clean(text: str, html: HTML = "escape") -> str:
     """Return `text` without invisible characters and active markup. Cleaning twice changes nothing more."""
+    if _HARMLESS.fullmatch(text):
+        return text
     cleaner = Cleaner(html)
     return cleaner.feed(text) + cleaner.close()
 
