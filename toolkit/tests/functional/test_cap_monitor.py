@@ -97,6 +97,22 @@ async def test_a_cap_that_is_nearly_used_up_is_reported_once(open_gateway: Any) 
     assert (line["log_level"], line["share"], line["cap"]) == ("warning", 0.5, "$0.04")
 
 
+async def test_a_hook_that_raises_sends_nothing_and_leaves_nothing_held(open_gateway: Any) -> None:
+    def page_someone(usage: Any) -> None:
+        raise RuntimeError(f"no pager for {usage.scope.subject}")
+
+    model = cent_model()
+    budgets = {"overall": {"day": "0.04"}, "warn_at": 0.2}
+    async with open_gateway(
+        main=model, candidates={"main": CENT_A_CALL}, budgets=budgets, on_budget_warning=page_someone
+    ) as gateway:
+        with pytest.raises(RuntimeError, match="no pager for overall"):
+            await gateway.ask(*ASK)
+
+        [cap] = await gateway.budget("default")
+        assert (model.requests, cap.spent, cap.held) == ([], 0, 0)
+
+
 # ---- Soft landing ----
 
 

@@ -167,8 +167,8 @@ class Answering:
             raise  # a second reply would be cut off as well
         except errors.InvalidOutputError as error:
             log.info("llm repair", candidate=guard.name, reason=error.reason)
-            again = ModelRequest(parts=[UserPromptPart(REPAIR.format(reason=error.reason))])
-            messages = guard.prepare_messages([*messages, response, again], params)
+            repair_request = ModelRequest(parts=[UserPromptPart(REPAIR.format(reason=error.reason))])
+            messages = guard.prepare_messages([*messages, response, repair_request], params)
             response = await guard.request(messages, question.settings, params)
             parsed = self._read(response)
         return parsed, response.model_name or guard.model_name
