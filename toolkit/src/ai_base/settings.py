@@ -35,6 +35,7 @@ class AppSettings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
+    """Least severe lines that are logged."""
 
     log_format: Annotated[Literal["auto", "console", "json"], BeforeValidator(str.lower)] = "auto"
     """`auto` is readable text on a terminal and one JSON object per line everywhere else."""

@@ -32,7 +32,7 @@ def status() -> None:
 
 
 @app.command()
-def search(question: str, limit: Annotated[int, typer.Option(min=1, max=50)] = 5) -> None:
+def search(question: str, limit: Annotated[int, typer.Option(min=1, max=50, help="How many.")] = 5) -> None:
     """Show the passages that fit a question best."""
     from ai_base.documents import actions  # noqa: PLC0415
 

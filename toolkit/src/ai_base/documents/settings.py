@@ -17,11 +17,13 @@ class DocumentsSettings(BaseSettings):
     documents_url: str = "documents"
     """A folder, or the URL of an object store, such as s3://bucket/prefix."""
     documents_glob: str = "*"
+    """Which of the documents, such as `*.md`."""
     documents_index: SecretStr = SecretStr("documents.db")
     """The index: a SQLite file, or postgresql://user:password@host/name of a PostgreSQL with pgvector."""
     documents_max_bytes: Annotated[int, Field(ge=1)] = 20_000_000
     """Larger documents are left out."""
     documents_chunk_tokens: Annotated[int, Field(ge=20)] = 300
+    """Longest chunk."""
     documents_dimensions: Annotated[int, Field(ge=1)] | None = None
     """Of the vectors; by default the embedding model's own."""
     documents_left_out: Annotated[float, Field(ge=0, le=1)] = 0.05

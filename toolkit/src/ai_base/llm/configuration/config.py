@@ -22,18 +22,23 @@ class Candidate(_Part):
     model: Annotated[str, Field(pattern=r"^[\w./-]+:.*$")]
     """`provider:model`, as the client library names them."""
     base_url: str | None = None
+    """Root of a server that speaks the same protocol; by default the provider's own."""
     api_key_env: Annotated[str, Field(pattern="^[A-Z][A-Z0-9_]*$")] | None = None
     """The environment variable that holds the key."""
     price: Rates | None = None
     """Overrides the known price of the model."""
     max_output_tokens: Count = 1000
+    """Longest answer; a prompt may set its own."""
     context_window: Count | None = None
     """In tokens; needed where the client library does not know it."""
     timeout: Seconds = 30
     """For one attempt."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """By default the provider's; a prompt may set its own."""
     requests_per_minute: Count | None = None
+    """By this process; by default unlimited."""
     concurrency: Count = 20
+    """Requests in flight from this process."""
     queue: Annotated[int, Field(ge=0)] = 10_000
     """Most callers that may wait for this candidate; further callers go to the next one."""
     usage: Literal["auto", "sum", "last"] = "auto"
@@ -48,53 +53,72 @@ class Retry(_Part):
     """Retries of one candidate. The deadline covers a whole interaction."""
 
     attempts: Count = 3
+    """Of one candidate, the first one included."""
     base_delay: Seconds = 0.5
+    """Before the second attempt; doubles with every further one, with jitter."""
     max_delay: Seconds = 20
+    """Longest wait between two attempts."""
     deadline: Seconds = 60
+    """For a whole interaction, fallbacks included."""
 
 
 class Breaker(_Part):
     """After how many failures a candidate is skipped, and for how long (seconds)."""
 
     failures: Count = 5
+    """In a row, after which the candidate is skipped."""
     pause: Seconds = 30
+    """Until one probe is sent."""
     misconfigured_pause: Seconds = 3600
+    """The same after a revoked key or a retired model; an edit of the candidate ends it."""
 
 
 class Caps(_Part):
-    """US dollars per calendar period, UTC. The cap per minute limits how fast money is spent."""
+    """US dollars per calendar period, UTC."""
 
     minute: Dollars | None = None
+    """Limits how fast money is spent."""
     hour: Dollars | None = None
+    """Per clock hour."""
     day: Dollars | None = None
+    """Per day, from midnight UTC."""
     month: Dollars | None = None
+    """Per calendar month."""
 
 
 class InteractionCaps(_Part):
     """What one interaction may cost, and how many calls it may make."""
 
     dollars: Dollars | None = None
+    """By default only the other caps hold."""
     calls: Count = 8
+    """Attempts, retries and fallbacks included."""
 
 
 class SoftLanding(_Part):
     """From a share of any cap on, questions go to a cheaper chain."""
 
     at: Share
+    """Share of a cap, 0 to 1."""
     chain: str
+    """The cheaper chain."""
 
 
 class Budgets(_Part):
     """Caps. A call that could exceed one of them is not made."""
 
     interaction: InteractionCaps = InteractionCaps()
+    """For one question or one run of an agent."""
     overall: Caps = Caps()
+    """For all calls together."""
     each_cost_center: Caps = Caps()
     """For every cost centre without its own entry in `cost_centers`."""
     cost_centers: dict[str, Caps] = {}
+    """For single cost centres, by name."""
     each_user: Caps = Caps()
     """For every user without their own entry in `users`. Calls without a user have no such cap."""
     users: dict[str, Caps] = {}
+    """For single users, by name."""
     unlimited: bool = False
     """Without it `overall` needs a cap: a file that was cut off while being written must not lift every cap."""
     enforce: bool = True
@@ -102,7 +126,9 @@ class Budgets(_Part):
     warn_at: Share = 0.8
     """Share of a cap at which a warning is logged."""
     soft_landing: SoftLanding | None = None
+    """From a share of a cap on, a cheaper chain is asked."""
     when_ledger_fails: Literal["refuse", "spend"] = "refuse"
+    """Refuse calls while the ledger cannot be written, or make them unrecorded."""
 
     @model_validator(mode="after")
     def _require_a_cap(self) -> Self:
@@ -115,20 +141,25 @@ class Cache(_Part):
     """Seconds for which a stored answer may be returned: `fresh` instead of a call, `stale` when no call succeeds."""
 
     fresh: Annotated[float, Field(ge=0)] = 0
+    """Age up to which a stored answer is returned instead of a call."""
     stale: Annotated[float, Field(ge=0)] = 7 * 86_400
+    """Age up to which it is returned when no candidate can answer."""
 
 
 class Input(_Part):
     """Longest input, and what happens to a longer one."""
 
     max_bytes: Count = 100_000
+    """Longest input."""
     too_long: Literal["refuse", "cut"] = "refuse"
+    """What happens to a longer one."""
 
 
 class Output(_Part):
     """How an answer is checked and made safe to show."""
 
     html: Literal["escape", "keep"] = "escape"
+    """Active HTML in answers; keep it only where answers are never shown in a browser."""
     strict: bool = False
     """Refuse a reply whose syntax needs a repair, instead of repairing it."""
 
@@ -137,14 +168,18 @@ class Privacy(_Part):
     """Whether personal data is sent to the provider. Logs and ledger never hold any."""
 
     send_personal_data: bool = True
+    """If false, it is scrubbed before a request leaves for a provider."""
 
 
 class Escalation(_Part):
     """Below this confidence the stronger chain is asked, then a person."""
 
     confidence: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Below it, the stronger chain is asked."""
     chain: str | None = None
+    """The stronger chain; without one, a person is asked at once."""
     human: bool = True
+    """Whether an answer that stays below it waits for a person."""
 
 
 class Config(BaseSettings):
@@ -155,7 +190,9 @@ class Config(BaseSettings):
     )
 
     candidates: dict[str, Candidate]
+    """Models at providers, by name."""
     chains: dict[str, Annotated[list[str], Field(min_length=1)]]
+    """Names of candidates in the order in which they are asked. One chain is called `default`."""
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
     budgets: Budgets

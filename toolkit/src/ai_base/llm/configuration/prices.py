@@ -31,7 +31,9 @@ class Rates(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     input: Dollars
+    """For input."""
     output: Dollars
+    """For output."""
     cached_input: Dollars | None = None
     """For input read from the provider's cache; by default as `input`."""
     cache_write: Dollars | None = None

@@ -25,8 +25,11 @@ class FrontMatter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     chain: str = "default"
+    """The chain that is asked."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """By default the candidate's."""
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    """By default the candidate's."""
     system: str = ""
     """Instructions without variables, sent before the prompt."""
 
