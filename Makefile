@@ -54,7 +54,7 @@ new-project-commit:
 finish-init:
 	@read -r commit passage < "$$(git rev-parse --git-dir)/new-project" \
 		&& rm -f "$$(git rev-parse --git-dir)/index.lock" \
-		&& rm -rf .venv uv.lock .mypy_cache .pytest_cache .ruff_cache \
+		&& rm -rf .venv uv.lock .mypy_cache .pytest_cache .ruff_cache .cache site docs/reference \
 		&& git read-tree --reset -u "$$passage" \
 		&& git update-ref HEAD "$$commit" \
 		&& git reset --quiet --hard \
@@ -152,6 +152,19 @@ lint-toolkit: .venv/bin/uv
 	@version=$(firstword $(PYTHONS)); $(FIND_PYTHON) || python=$$version; \
 		for check in "ruff format --check" "ruff check" "lint-imports --no-logo" mypy; do ($(TOOLKIT) $$check) || exit 1; done
 
+.PHONY: reference
+reference: .venv/bin/uv
+	@version=$(firstword $(PYTHONS)); $(FIND_PYTHON) || python=$$version; \
+		$(TOOLKIT) python scripts/write_reference.py ../docs/reference
+
+.PHONY: docs
+docs: reference ## Build the documentation into site/; a dead link fails
+	@$(RUN) zensical build --clean --strict
+
+.PHONY: docs-serve
+docs-serve: reference ## Show the documentation on http://localhost:8000, anew after each edit
+	@$(RUN) zensical serve
+
 .PHONY: validate-branch
 validate-branch: lint type-check test-toolkit test-all ## Check everything, as CI does; changes nothing
 
@@ -183,4 +196,4 @@ walk: .venv/bin/uv ## Record docs/walk.md again
 
 .PHONY: clean
 clean: ## Remove the environment and caches
-	@rm -rf .venv toolkit/.venv* .mypy_cache .pytest_cache .ruff_cache uv.lock
+	@rm -rf .venv toolkit/.venv* .mypy_cache .pytest_cache .ruff_cache .cache site docs/reference uv.lock

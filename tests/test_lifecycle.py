@@ -74,6 +74,9 @@ def test_a_copy_becomes_a_project_that_updates(template: Path, copy: Path, tmp_p
     answers.write_text(
         "project_description: 'Sells \"things\"'\nuser_name: Ada\ncapabilities: [notebooks]\n", encoding="utf-8"
     )
+    for name in ("site/index.html", "docs/reference/api.md", ".cache/site"):  # what `make docs` leaves in a copy
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).touch()
 
     run("make", "environment-create", "DEFAULTS=1", f"ANSWERS={answers}", cwd=copy, env=env)
 
