@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from conftest import lend, set_up
+from conftest import lend
 from doc_blocks import Session, blocks_of
 from doc_python import Python
 from doc_services import services
-from harness import CHOICES, ROOT, environment, run
+from harness import CHOICES, ROOT, environment, render, run
 
 DOCS = ROOT / "docs"
 WRITTEN_ELSEWHERE = {"adr", "walk.md"}  # decisions show no commands; a test of its own types the walk
@@ -22,7 +22,7 @@ NOT_RUN = 9  # blocks that need another system, a token, a password or another P
 PAGES = {
     str(page.relative_to(DOCS)): page
     for page in sorted(DOCS.rglob("*.md"))
-    if page.relative_to(DOCS).parts[0] not in WRITTEN_ELSEWHERE | {"reference", "tutorial.md"}
+    if page.relative_to(DOCS).parts[0] not in WRITTEN_ELSEWHERE | {"reference", "tutorial.md"} and blocks_of(page)
 }
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
 
@@ -112,7 +112,12 @@ UVX = {"uvx copier": f"{sys.executable} -m copier"}
 
 @pytest.fixture(scope="session")
 def project_with_everything(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return set_up(template, tmp_path_factory.mktemp("everything"), capabilities=CHOICES["capabilities"])
+    folder = tmp_path_factory.mktemp("everything") / "my-app"
+    project = render(template, folder, capabilities=CHOICES["capabilities"])
+    run("make", "init", cwd=project)
+    run("git", "add", "--all", cwd=project)
+    run("git", "commit", "--quiet", "--no-verify", "--message", "feat: start", cwd=project)
+    return project
 
 
 @pytest.fixture(scope="session")

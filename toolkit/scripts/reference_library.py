@@ -133,5 +133,6 @@ def api() -> str:
             ]
             objects = [getattr(module, each) for each in public]
             paths = dict.fromkeys(f"{each.__module__}.{each.__qualname__}" for each in objects)
+            parts.append(f"From `{name}`:\n")
             parts += [f"::: {path}\n" for path in paths if not path.endswith("Error")]
     return page("API", "From the docstrings of `ai_base`.\n", *parts)
