@@ -16,8 +16,10 @@ from urllib.parse import quote
 
 import pytest
 from pydantic_ai.models import Model
+from stall_cases import FOREVER, Freeze, Lock, Stall
 
 from ai_base.llm.gateway.gateway import Gateway
+from ai_base.llm.ledger import database as ledger_database
 from ai_base.llm.ledger.ledger import Ledger
 
 type Open = Callable[..., AbstractAsyncContextManager[Gateway]]
@@ -193,3 +195,51 @@ def open_index(index_place: str) -> Iterator[Callable[..., Any]]:
             return stack.enter_context(contextlib.closing(open_index_at(index_place, model, recipe)))
 
         yield open_it
+
+
+# ---- Ledgers that stall ----
+
+
+@pytest.fixture
+def patient_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_database, "WAIT", FOREVER)
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[Lock]:
+    stall = Lock(tmp_path / "ledger.db")
+    yield stall
+    stall.close()
+
+
+@pytest.fixture
+def freeze(postgres_url: str) -> Iterator[Freeze]:
+    stall = Freeze(postgres_url)
+    yield stall
+    stall.close()
+
+
+@pytest.fixture(params=["lock", "freeze"])
+def stall(request: pytest.FixtureRequest) -> Stall:
+    found: Stall = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def opened(open_gateway: Open, stall: Stall, patient_database: None) -> Open:  # noqa: ARG001
+    """Open a gateway on the database that is going to stall; the stall ends before the ledger is closed.
+
+    The ledger never gives up by itself, so that only the deadline or a cancellation can end a call.
+    """
+
+    @contextlib.asynccontextmanager
+    async def open_and_end_stall(**options: Any) -> AsyncIterator[Gateway]:
+        async with open_gateway(database_url=stall.url, **options) as gateway:
+            watchdog = asyncio.get_running_loop().call_later(60, stall.end)  # so that a test that fails comes to an end
+            try:
+                yield gateway
+            finally:
+                watchdog.cancel()
+                stall.end()
+
+    return open_and_end_stall

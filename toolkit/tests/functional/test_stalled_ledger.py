@@ -1,21 +1,14 @@
-"""A ledger that stalls holds no call beyond its deadline, and no caller that is cancelled.
-
-In these tests the ledger never gives up by itself, so that only the deadline or the cancellation can end a call.
-"""
+"""A ledger that stalls holds no call beyond its deadline, and no caller that is cancelled."""
 
 import asyncio
-import os
-import signal
-import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 from gateway_cases import ASK, UNSURE, Verdict, answered
 from pydantic_ai.exceptions import ModelHTTPError
+from stall_cases import FOREVER, SHORT, Stall, set_deadline_soon
 
 from ai_base.llm.cancellation import GRACE, finish_background_work
 from ai_base.llm.candidates import attempt as attempts
@@ -23,120 +16,13 @@ from ai_base.llm.candidates.attempt import ledger_patience
 from ai_base.llm.configuration.config import Budgets
 from ai_base.llm.errors import DeadlineExceededError
 from ai_base.llm.gateway.gateway import Gateway
-from ai_base.llm.interaction import current_interaction
-from ai_base.llm.ledger import database
 from ai_base.llm.ledger.audit import differences
 from ai_base.testing.doubles import ScriptedModel
 
 pytestmark = pytest.mark.slow
 
-FOREVER = 3600.0
-SHORT = 0.3
 
-
-class Lock:
-    """Another process that holds SQLite's lock."""
-
-    def __init__(self, path: Path) -> None:
-        self.url = f"sqlite:///{path}"
-        self._other = sqlite3.connect(path, isolation_level=None)
-
-    def begin(self) -> None:
-        self._other.execute("BEGIN IMMEDIATE")
-
-    @property
-    def is_on(self) -> bool:
-        return self._other.in_transaction
-
-    def end(self) -> None:
-        if self.is_on:
-            self._other.execute("COMMIT")
-
-    def close(self) -> None:
-        self.end()
-        self._other.close()
-
-
-class Freeze:
-    """Stops every process of a PostgreSQL server that could answer."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._stopped: list[int] = []
-
-    def begin(self) -> None:
-        import psycopg  # noqa: PLC0415 - may be missing
-
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            clients = connection.execute(
-                "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-            ).fetchall()
-            folder = connection.execute("SHOW data_directory").fetchall()[0][0]
-        postmaster = int((Path(folder) / "postmaster.pid").read_text("utf-8").splitlines()[0])
-        for pid in (postmaster, *(pid for [pid] in clients)):
-            os.kill(pid, signal.SIGSTOP)
-            self._stopped.append(pid)
-
-    @property
-    def is_on(self) -> bool:
-        return bool(self._stopped)
-
-    def end(self) -> None:
-        while self._stopped:
-            os.kill(self._stopped.pop(), signal.SIGCONT)
-
-    close = end
-
-
-type Stall = Lock | Freeze
 type Open = Callable[..., AbstractAsyncContextManager[Gateway]]
-
-
-@pytest.fixture(autouse=True)
-def patient_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "WAIT", FOREVER)
-
-
-@pytest.fixture
-def lock(tmp_path: Path) -> Iterator[Lock]:
-    stall = Lock(tmp_path / "ledger.db")
-    yield stall
-    stall.close()
-
-
-@pytest.fixture
-def freeze(postgres_url: str) -> Iterator[Freeze]:
-    stall = Freeze(postgres_url)
-    yield stall
-    stall.close()
-
-
-@pytest.fixture(params=["lock", "freeze"])
-def stall(request: pytest.FixtureRequest) -> Stall:
-    found: Stall = request.getfixturevalue(request.param)
-    return found
-
-
-@pytest.fixture
-def opened(open_gateway: Open, stall: Stall) -> Open:
-    """Open a gateway on the database that is going to stall; the stall ends before the ledger is closed."""
-
-    @asynccontextmanager
-    async def open_and_end_stall(**options: Any) -> AsyncIterator[Gateway]:
-        async with open_gateway(database_url=stall.url, **options) as gateway:
-            watchdog = asyncio.get_running_loop().call_later(60, stall.end)  # so that a test that fails comes to an end
-            try:
-                yield gateway
-            finally:
-                watchdog.cancel()
-                stall.end()
-
-    return open_and_end_stall
-
-
-def set_deadline_soon() -> None:
-    """Bring the deadline of the current interaction near: until now, the machine may have been slow."""
-    current_interaction().ends = time.monotonic() + SHORT
 
 
 # ---- The deadline ----

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic_ai import messages
@@ -17,6 +17,7 @@ from ai_base.agent.run import Ended, Run
 from ai_base.agent.tools import Arguments, Observation, arguments_of
 from ai_base.llm import errors
 from ai_base.llm.cancellation import shielded
+from ai_base.llm.candidates.attempt import ledger_patience
 from ai_base.llm.interaction import ActiveInteraction
 from ai_base.llm.ledger.records import Step, new_id, now
 from ai_base.text.scrub import scrub
@@ -69,27 +70,22 @@ class Loop:
         finally:
             self._call.row.prompt_version = self._agent.prompt_version
             self._count_spending()
-            await shielded(self._save_steps())
+            await self._save_steps()
 
     async def _until_it_ends(self) -> Ended:
         run = self._run
         if not run.messages:
             self._begin()
         while True:
-            if run.response:
-                if ended := await self._answer_calls(run.response):
+            if response := run.response:
+                if not response.tool_calls:
+                    return self._answer_question(response)
+                if ended := await self._answer_calls(response):
                     return ended
                 returns = [run.returns[position] for position in sorted(run.returns)]
                 run.messages.append(messages.ModelRequest(parts=returns))
                 run.returns = {}
-            response = await self._ask()
-            run.messages.append(response)
-            if not response.tool_calls:
-                run.answer = response.text or ""
-                step = self._step()
-                self._describe(step, response)
-                self._emit(step, run.answer, "answer")
-                return "answer"
+            await self._ask()
 
     def _begin(self) -> None:
         instructions, question = self._agent.instructions, self._run.question
@@ -100,13 +96,25 @@ class Loop:
         step.thought, step.arguments = scrub(instructions), scrub(to_json(tools).decode())
         self._emit(step, question, "question")
 
+    def _answer_question(self, response: ModelResponse) -> Ended:
+        self._run.answer = response.text or ""
+        step = self._step()
+        self._describe(step, response)
+        self._emit(step, self._run.answer, "answer")
+        return "answer"
+
     # ---- The model ----
 
-    async def _ask(self) -> ModelResponse:
-        """Return the model's response, with what it took in its metadata."""
+    async def _ask(self) -> None:
+        """Add the model's response to the messages, with what it took in its metadata."""
         started, spent = time.perf_counter(), self._budget.spent
+        not_settled: errors.LLMError | None = None
         try:
             response = await self._agent.model.request(self._run.messages, self._agent.settings, self._parameters)
+        except errors.LLMError as error:
+            if error.unsettled is None:
+                raise
+            response, not_settled = error.unsettled, error  # it was paid for: a resumed run goes on from it
         finally:
             self._count_spending()
         text = response.text or ""
@@ -116,7 +124,9 @@ class Loop:
             raise errors.InvalidOutputError("it is empty", text)
         took = {"ms": round((time.perf_counter() - started) * 1000, 3), "cost": self._budget.spent - spent}
         response.metadata = {**(response.metadata or {}), **took}
-        return response
+        self._run.messages.append(response)
+        if not_settled:
+            raise not_settled
 
     def _count_spending(self) -> None:
         self._run.requests, self._run.cost = self._budget.calls, self._budget.spent
@@ -125,9 +135,9 @@ class Loop:
 
     async def _answer_calls(self, response: ModelResponse) -> Ended:
         """Execute the tool calls of a response, all at the same time; return why the run ends, if it does."""
-        run, allowed = self._run, list[tuple[Step, ToolCallPart, Arguments]]()
+        run, allowed = self._run, list[tuple[Step, ToolCallPart, Arguments, str]]()
         ended: Ended = ""
-        seconds = min(self._agent.limits.tool_seconds, self._call.remaining())
+        self._call.remaining()
         # After an interruption, some calls have been answered.
         calls = [each for each in enumerate(response.tool_calls, start=1) if each[0] not in run.returns]
         steps = [self._step(position, call) for position, call in calls]
@@ -140,13 +150,13 @@ class Loop:
                 self._answer(step, call, Observation("", "skipped"))
             elif isinstance(arguments, Observation):
                 self._answer(step, call, arguments)
-            elif refusal := await self._refusal(step, call):
-                self._answer(step, call, refusal)
+            elif isinstance(approval := await self._approval(step, call), Observation):
+                self._answer(step, call, approval)
             else:
-                allowed.append((step, call, arguments))
-        async with asyncio.TaskGroup() as group:
-            for each in allowed:
-                group.create_task(self._execute(*each, seconds))
+                allowed.append((step, call, arguments, approval))
+        failures = await asyncio.gather(*(self._execute(*each) for each in allowed), return_exceptions=True)
+        for failure in filter(None, failures):  # of the ledger; the other calls have been executed
+            raise failure
         await self._save_steps()
         return ended or ("approval" if run.waiting else "")
 
@@ -156,26 +166,36 @@ class Loop:
         used_up = self._run.tool_calls + allowed >= self._agent.limits.max_tool_calls
         return "max_tool_calls" if executes and used_up else ""
 
-    async def _refusal(self, step: Step, call: ToolCallPart) -> Observation | None:
-        """Return why a call may not be executed, if so. An approval is used up here, before its call is executed."""
+    async def _approval(self, step: Step, call: ToolCallPart) -> str | Observation:
+        """Return the id of a person's approval, or why the call may not be executed. Empty: it needs no approval."""
         if not self._toolbox.needs_approval(call):
-            return None
-        approval = await find_answer(self._ledger, self._run, step.position, call)
-        if approval is None:
-            self._run.waiting.append(await ask_person(self._ledger, self._run, step.position, call, self._agent.name))
+            return ""
+        found = await self._in_time(find_answer(self._ledger, self._run, step.position, call))
+        if found is None:
+            question = ask_person(self._ledger, self._run, step.position, call, self._agent.name)
+            self._run.waiting.append(await self._in_time(shielded(question)))
             return Observation(f"escalation {self._run.waiting[-1]}", "waiting")
-        if not is_approved(approval):
-            return Observation(f"a person refused this call: {approval.answer}", "denied")
-        if not await self._ledger.use_approval(approval.id):
-            return self._toolbox.failure("it was started before, and its result was lost")
-        return None
+        return found.id if is_approved(found) else Observation(f"a person refused this call: {found.answer}", "denied")
 
-    async def _execute(self, step: Step, call: ToolCallPart, arguments: Arguments, seconds: float) -> None:
+    async def _execute(self, step: Step, call: ToolCallPart, arguments: Arguments, approval: str) -> None:
+        """Execute a call. Its approval is used up before, so that it is executed once at most."""
+        if approval and not await self._in_time(self._ledger.use_approval(approval)):
+            self._answer(step, call, self._toolbox.failure("it was started before, and its result was lost"))
+            return
         self._run.tool_calls += 1
         started = time.perf_counter()
+        seconds = min(self._agent.limits.tool_seconds, max(0.0, self._call.ends - time.monotonic()))
         observation = await self._toolbox.execute(call, arguments, seconds)
         step.tool_ms = round((time.perf_counter() - started) * 1000, 3)
         self._answer(step, call, observation)
+
+    async def _in_time[R](self, access: Coroutine[Any, Any, R]) -> R:
+        """Return what the ledger returns, or end the run at its deadline."""
+        try:
+            async with asyncio.timeout(ledger_patience(self._call, self._agent.gateway.candidates.config().budgets)):
+                return await access
+        except TimeoutError as error:
+            raise errors.DeadlineExceededError(self._call.deadline) from error
 
     # ---- Steps ----
 
@@ -209,9 +229,16 @@ class Loop:
             self._on_step(step)
 
     async def _save_steps(self) -> None:
+        """Store the new steps; after the run's deadline, in the background."""
         steps, self._unsaved = self._unsaved, []
+        if steps:
+            try:
+                await self._in_time(shielded(self._add_to_ledger(steps)))
+            except errors.DeadlineExceededError:
+                log.warning("llm steps recorded late", interaction=self._call.row.id)
+
+    async def _add_to_ledger(self, steps: list[Step]) -> None:
         try:
-            if steps:
-                await self._ledger.add_steps(steps)
+            await self._ledger.add_steps(steps)
         except errors.LedgerError as error:
             log.error("llm steps not recorded", error=str(error), interaction=self._call.row.id)  # noqa: TRY400

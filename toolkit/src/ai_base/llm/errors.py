@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from ai_base.errors import AIBaseError
 
 
 class LLMError(AIBaseError):
     """Base class: an AI call ended without an answer."""
+
+    unsettled: Any = None
+    """The model's response, if one was paid for and the ledger could not settle it."""
 
 
 class ConfigError(LLMError):

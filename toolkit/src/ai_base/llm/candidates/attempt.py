@@ -145,7 +145,11 @@ class Attempts:
         call.row.cost += attempt.cost
         log.info("llm attempt", **log_fields(attempt))
         if booked:
-            await self._settle_in_time(call, attempt)
+            try:
+                await self._settle_in_time(call, attempt)
+            except LLMError as error:
+                error.unsettled = running.response
+                raise
 
     async def _settle_in_time(self, call: ActiveInteraction, attempt: Attempt, *, booked: bool = True) -> None:
         """Settle; after the deadline, or if the caller is cancelled, in the background.
@@ -184,10 +188,11 @@ class Running:
     attempt: Attempt
     exchange: Exchange
     slot: Slot
+    response: ModelResponse | None = None
 
     def take(self, response: ModelResponse) -> None:
         """Note what the provider reports. Without a credible report it may have charged the reservation."""
-        attempt = self.attempt
+        self.response, attempt = response, self.attempt
         attempt.model = safe_name(response.model_name or attempt.model)
         attempt.status = "ok" if response.state == "complete" else "abandoned"
         self._charge_reservation()

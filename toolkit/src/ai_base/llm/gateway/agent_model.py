@@ -25,6 +25,7 @@ from pydantic_ai.usage import RequestUsage
 from pydantic_core import from_json, to_json
 
 from ai_base.llm.candidates.chain import Candidates, ChainModel, record_response
+from ai_base.llm.errors import LLMError
 from ai_base.llm.interaction import ActiveInteraction
 from ai_base.text.clean import Cleaner, clean, clean_value
 
@@ -56,8 +57,13 @@ class AgentModel(ChainModel):
     ) -> ModelResponse:
         """Ask the chain. Raises as `ChainModel.request`."""
         async with self._join_interaction() as call:
-            response = await super().request(messages, model_settings, model_request_parameters)
-            cleaned = _clean_response(response, _output_tools(model_request_parameters), self._html())
+            tools, html = _output_tools(model_request_parameters), self._html()
+            try:
+                response = await super().request(messages, model_settings, model_request_parameters)
+            except LLMError as error:
+                error.unsettled = error.unsettled and _clean_response(error.unsettled, tools, html)
+                raise
+            cleaned = _clean_response(response, tools, html)
             record_response(call.row, cleaned)
             return cleaned
 
