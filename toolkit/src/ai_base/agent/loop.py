@@ -11,7 +11,7 @@ from pydantic_ai.messages import ModelResponse, ToolCallPart
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_core import to_json
 
-from ai_base.agent.approval import ask_person, find_answer, is_approved
+from ai_base.agent.approval import approval_of, is_approved
 from ai_base.agent.limits import SCOPE
 from ai_base.agent.run import Ended, Run
 from ai_base.agent.tools import Arguments, Observation, arguments_of
@@ -170,10 +170,10 @@ class Loop:
         """Return the id of a person's approval, or why the call may not be executed. Empty: it needs no approval."""
         if not self._toolbox.needs_approval(call):
             return ""
-        found = await self._in_time(find_answer(self._ledger, self._run, step.position, call))
+        question = approval_of(self._run, step.position, call, self._agent.name)
+        found = await self._in_time(self._ledger.answered(question.key))
         if found is None:
-            question = ask_person(self._ledger, self._run, step.position, call, self._agent.name)
-            self._run.waiting.append(await self._in_time(shielded(question)))
+            self._run.waiting.append(await self._in_time(shielded(self._ledger.escalate(question))))
             return Observation(f"escalation {self._run.waiting[-1]}", "waiting")
         return found.id if is_approved(found) else Observation(f"a person refused this call: {found.answer}", "denied")
 

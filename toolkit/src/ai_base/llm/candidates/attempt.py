@@ -145,13 +145,11 @@ class Attempts:
         call.row.cost += attempt.cost
         log.info("llm attempt", **log_fields(attempt))
         if booked:
-            try:
-                await self._settle_in_time(call, attempt)
-            except LLMError as error:
-                error.unsettled = running.response
-                raise
+            await self._settle_in_time(call, attempt, response=running.response)
 
-    async def _settle_in_time(self, call: ActiveInteraction, attempt: Attempt, *, booked: bool = True) -> None:
+    async def _settle_in_time(
+        self, call: ActiveInteraction, attempt: Attempt, *, booked: bool = True, response: ModelResponse | None = None
+    ) -> None:
         """Settle; after the deadline, or if the caller is cancelled, in the background.
 
         Raises:
@@ -165,6 +163,7 @@ class Attempts:
             log.warning("llm attempt settled late", error=str(error), attempt=attempt.id)
             failure = DeadlineExceededError(call.deadline)
         if failure and attempt.status == "ok" and budgets.when_ledger_fails == "refuse":
+            failure.unsettled = response
             raise failure
 
     async def _settle(self, attempt: Attempt, *, booked: bool) -> LedgerError | None:

@@ -57,13 +57,12 @@ class AgentModel(ChainModel):
     ) -> ModelResponse:
         """Ask the chain. Raises as `ChainModel.request`."""
         async with self._join_interaction() as call:
-            tools, html = _output_tools(model_request_parameters), self._html()
             try:
                 response = await super().request(messages, model_settings, model_request_parameters)
             except LLMError as error:
-                error.unsettled = error.unsettled and _clean_response(error.unsettled, tools, html)
+                error.unsettled = error.unsettled and _clean_response(error.unsettled, frozenset(), self._html())
                 raise
-            cleaned = _clean_response(response, tools, html)
+            cleaned = _clean_response(response, _output_tools(model_request_parameters), self._html())
             record_response(call.row, cleaned)
             return cleaned
 
