@@ -25,12 +25,13 @@ import numpy as np
 from semantic_text_splitter import MarkdownSplitter
 
 from ai_base.documents.build import Builder
-from ai_base.documents.chunks import TOKENIZER, Chunk, split
+from ai_base.documents.chunks import Chunk, split
 from ai_base.documents.embeddings import OFFLINE_WEIGHT
 from ai_base.documents.hashing import DIMENSIONS, Vectors, hash_embed, normalized
 from ai_base.documents.index import RANKED_ROWS, search_terms
 from ai_base.documents.repository import DocumentRepository, Known
 from ai_base.documents.sqlite_index import SQLiteIndex
+from ai_base.documents.tokens import TOKENIZER
 from ai_base.documents.worker import ParsingWorker
 
 MODEL = "hashing@own"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from document_cases import pdf, zip_bomb_pdf
 
-from ai_base.documents.build import BATCH, Builder, BuildReport
+from ai_base.documents.build import Builder, BuildReport
 from ai_base.documents.errors import LocationError, TooManyUnreadableError
 from ai_base.documents.hashing import Vectors, hash_embed
 from ai_base.documents.index import Index
@@ -19,6 +19,9 @@ from ai_base.documents.sqlite_index import SQLiteIndex
 from ai_base.documents.worker import ParsingWorker
 
 pytestmark = pytest.mark.slow
+
+BATCH = 64
+"""Chunks, instead of many more."""
 
 
 class Workshop:
@@ -49,6 +52,11 @@ class Workshop:
     async def _embed(self, texts: list[str]) -> Vectors:
         self.embedded.append(texts)
         return hash_embed(texts)
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ai_base.documents.build.BATCH", BATCH)
 
 
 @pytest.fixture
@@ -179,24 +187,26 @@ async def test_a_plan_tells_what_a_build_would_do_and_writes_nothing(shop: Works
 
 # ---- Processes ----
 
-BUILD = """
+BUILD = f"""
 import asyncio, sys
 from document_cases import open_index_at
-from ai_base.documents.build import Builder
+from ai_base.documents import build
 from ai_base.documents.hashing import hash_embed
 from ai_base.documents.repository import DocumentRepository
 from ai_base.documents.worker import ParsingWorker
 
+build.BATCH = {BATCH}
+
 async def embed(texts):
     with open(sys.argv[3], "a") as log:
-        log.writelines(f"{text}\\n" for text in texts)
+        log.writelines(text + "\\n" for text in texts)
     print("batch", flush=True)
     return hash_embed(texts)
 
 async def main():
     async with ParsingWorker() as worker:
         index = open_index_at(sys.argv[2], "offline:hashing")
-        await Builder(DocumentRepository(sys.argv[1]), index, embed, worker).run()
+        await build.Builder(DocumentRepository(sys.argv[1]), index, embed, worker).run()
 
 asyncio.run(main())
 """

@@ -2,7 +2,8 @@
 
 from semantic_text_splitter import TextSplitter
 
-from ai_base.documents.chunks import LONGEST_HEADINGS, TOKENIZER, Chunk, split
+from ai_base.documents.chunks import LONGEST_HEADINGS, Chunk, split
+from ai_base.documents.tokens import TOKENIZER
 
 PARAGRAPH = "The gateway reserves the cost of a call before it is sent. " * 20
 

@@ -13,7 +13,7 @@ from ai_base.documents.index import Index
 from ai_base.documents.repository import Change, DocumentRepository, Known
 from ai_base.documents.worker import ParsingWorker
 
-BATCH = 256
+BATCH = 1024
 """Chunks that are embedded at once, and written in one transaction."""
 
 type Embed = Callable[[list[str]], Awaitable[Vectors]]
