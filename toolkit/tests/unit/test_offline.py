@@ -136,6 +136,25 @@ def test_tools_are_not_called() -> None:
     assert result.output == f"{MARK} Delete everything, please."
 
 
+def test_a_search_is_called_once_with_the_question_and_what_it_returned_is_shown() -> None:
+    agent = Agent(OfflineModel())
+    asked: list[str] = []
+
+    @agent.tool_plain
+    def search_by_number(number: int) -> str:
+        raise AssertionError(number)
+
+    @agent.tool_plain
+    def search(query: str, limit: int = 5) -> str:
+        asked.append(query)
+        return f"{limit} plans: Team costs 12 euros."
+
+    result = asyncio.run(agent.run("What does Team cost?"))
+
+    assert asked == ["What does Team cost?"]
+    assert result.output == f"{MARK} search returned: 5 plans: Team costs 12 euros."
+
+
 def test_of_a_tagged_prompt_only_the_data_counts() -> None:
     prompt = (
         "Is it billing, a bug or a question? How urgent?\n<ticket>\nIt shows an error.\n</ticket>\nAnswer in JSON!!"

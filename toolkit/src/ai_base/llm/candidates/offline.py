@@ -9,8 +9,17 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, UserPromptPart
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
+from pydantic_ai.tools import ToolDefinition
 
 from ai_base.text.lenient_json import JSON
 
@@ -49,7 +58,9 @@ MANY_URGENT_WORDS = 4
 
 
 class OfflineModel(FunctionModel):
-    """Answers with sentences of the prompt, or with values that fit the schema and the prompt's words. Calls no tool.
+    """Answers with sentences of the prompt, or with values that fit the schema and the prompt's words.
+
+    It calls a tool only if its name says that it searches: once for a prompt, with the prompt itself.
 
     Tokens are estimated, at least 50 for a request, and cost nothing.
     """
@@ -72,7 +83,22 @@ async def _respond(messages: list[ModelMessage], info: AgentInfo) -> ModelRespon
         tool = info.output_tools[0]
         arguments = json.dumps(_Answer(prompt, tool.parameters_json_schema).fill())
         return ModelResponse([ToolCallPart(tool.name, arguments)], provider_name="offline")
-    return ModelResponse([TextPart(f"{MARK} {_summary(prompt)}")], provider_name="offline")
+    text = _summary(prompt)
+    if returned := [part for part in messages[-1].parts if isinstance(part, ToolReturnPart)]:
+        text = f"{returned[0].tool_name} returned: {_summary(str(returned[0].content))}"
+    elif call := _search(info.function_tools, prompt):
+        return ModelResponse([call], provider_name="offline")
+    return ModelResponse([TextPart(f"{MARK} {text}")], provider_name="offline")
+
+
+def _search(tools: list[ToolDefinition], prompt: str) -> ToolCallPart | None:
+    """Return a call of the first search that needs one text and nothing else: other tools may change something."""
+    for tool in tools:
+        schema = tool.parameters_json_schema
+        required = schema.get("required", [])
+        if "search" in tool.name and len(required) == 1 and schema["properties"][required[0]].get("type") == "string":
+            return ToolCallPart(tool.name, {required[0]: prompt})
+    return None
 
 
 def _summary(text: str) -> str:
