@@ -14,7 +14,6 @@ from document_cases import embed_reply
 from typer.testing import CliRunner
 
 from ai_base.cli import create_app
-from ai_base.documents.build import BATCH
 from ai_base.documents.commands import app as documents
 from ai_base.settings import AppSettings
 from ai_base.testing.loopback import LoopbackProvider, Reply
@@ -33,13 +32,17 @@ embeddings = ["embedding"]
 [budgets]
 unlimited = true
 """
-INDEX = """
+BATCH = 64
+"""Chunks, instead of many more."""
+INDEX = f"""
 import signal
 
 from ai_base.cli import create_app
+from ai_base.documents import build
 from ai_base.documents.commands import app as documents
 from ai_base.settings import AppSettings
 
+build.BATCH = {BATCH}
 app = create_app("ai_base", AppSettings)
 app.add_typer(documents, name="documents")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background, it is ignored
@@ -177,3 +180,22 @@ def test_ctrl_c_loses_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert run("index")[1].startswith(f"{BATCH} documents indexed")
         paid = [text for number in (0, 2) for text in provider.requests[number].body["input"]]
     assert sorted(paid) == sorted(f"Document {number}." for number in range(2 * BATCH))
+
+
+def test_recall_is_printed_next_to_that_by_words_alone(project: Path) -> None:
+    for name, text in {"a": "# Prices\n\nTea costs two euros.", "b": "# Hours\n\nWe open at nine."}.items():
+        (project / "documents" / f"{name}.md").write_text(text)
+    labels = (
+        '"What does tea cost?" = "a.md > Prices"\n"When do you open?" = "b.md > Hours"\n"Open?" = "a.md > Prices"\n'
+    )
+    (project / "labels.toml").write_text(labels)
+    assert run("index")[0] == 0
+    assert run("recall", "labels.toml")[1] == "recall@5 of 3 questions: 1.000; by words alone: 0.667\n"
+
+
+@pytest.mark.parametrize(("text", "reason"), [('"open', "not TOML"), ("", "holds no questions")])
+def test_labels_that_are_none_are_an_error(project: Path, text: str, reason: str) -> None:
+    (project / "labels.toml").write_text(text)
+    code, _, err = run("recall", "labels.toml")
+    assert code != 0
+    assert f"labels.toml: {reason}" in err

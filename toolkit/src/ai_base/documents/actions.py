@@ -1,14 +1,13 @@
 """What the commands do. Each returns the command's exit code."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import typer
 
 from ai_base.cli import echo
 from ai_base.documents.documents import Documents
-from ai_base.documents.index import Passage
 from ai_base.documents.repository import Known
 from ai_base.documents.worker import ParsingWorker
 from ai_base.llm.commands.tables import money
@@ -66,10 +65,18 @@ async def search(question: str, limit: int) -> int:
     async with _opened() as opened:
         passages = await opened.search(question, limit)
         for passage in passages:
-            echo(f"{_place(passage)}\n{passage.chunk.text}\n")
+            echo(f"{passage.place}\n{passage.chunk.text}\n")
         if not passages:
             echo("Nothing was found. Has `documents index` run?", err=True)
         return 0 if passages else NOTHING_FOUND
+
+
+async def recall(sections: Mapping[str, str]) -> int:
+    """Show how well the search finds the sections that answer questions."""
+    async with _opened() as opened:
+        both, words = [await opened.recall(sections, weight) for weight in (opened.embeddings.weight, 0)]
+        echo(f"recall@5 of {len(sections)} questions: {both:.3f}; by words alone: {words:.3f}")
+        return 0
 
 
 async def ask(question: str) -> int:
@@ -78,7 +85,7 @@ async def ask(question: str) -> int:
         answer = await opened.ask(question)
         echo(answer.answer if answer.found else "This is not in the documents.")
         for passage, quote in answer.citations:
-            echo(f"  “{quote}”\n    {_place(passage)}")
+            echo(f"  “{quote}”\n    {passage.place}")
         left_out = f" {len(answer.left_out)} passages did not fit." if answer.left_out else ""
         echo(f"Cost: {money(answer.cost)}.{left_out}", err=True)
         return 0 if answer.found else NOTHING_FOUND
@@ -93,7 +100,3 @@ async def _opened() -> AsyncIterator[Documents]:
 def _tell_left_out(left_out: dict[str, str]) -> None:
     for path, reason in sorted(left_out.items()):
         echo(f"left out: {path!r}: {reason}", err=True)
-
-
-def _place(passage: Passage) -> str:
-    return " > ".join(filter(None, [passage.chunk.path, passage.chunk.headings]))

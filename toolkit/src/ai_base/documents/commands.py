@@ -1,12 +1,14 @@
-"""The commands `documents index|status|search|ask`."""
+"""The commands `documents index|status|search|recall|ask`."""
 
 import asyncio
+import tomllib
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
 
-from ai_base.cli import echo
+from ai_base.cli import echo, read_file
+from ai_base.errors import AIBaseError
 
 INTERRUPTED = 130
 
@@ -37,6 +39,22 @@ def search(question: str, limit: Annotated[int, typer.Option(min=1, max=50, help
     from ai_base.documents import actions  # noqa: PLC0415
 
     _run(actions.search(question, limit))
+
+
+@app.command()
+def recall(
+    file: Annotated[typer.FileText, typer.Argument(encoding="utf-8", help='Lines like "Question?" = "a.md > Title"')],
+) -> None:
+    """Show for how many labelled questions the right section is among the first five passages."""
+    from ai_base.documents import actions  # noqa: PLC0415
+
+    try:
+        sections = tomllib.loads(read_file(file))
+    except tomllib.TOMLDecodeError as error:
+        raise AIBaseError(f"{file.name}: not TOML: {error}") from error
+    if not sections:
+        raise AIBaseError(f"{file.name}: holds no questions")
+    _run(actions.recall(sections))
 
 
 @app.command()

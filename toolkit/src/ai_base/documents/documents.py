@@ -1,7 +1,7 @@
 """The project's documents, as its settings have them: searched, asked and indexed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
@@ -55,6 +55,15 @@ class Documents:
         """Return the passages that fit a question best. Raises as `Embeddings.embed`."""
         vector, weight = await self.embeddings.embed_question(question), self.embeddings.weight
         return await asyncio.to_thread(self.index.search, question, vector, limit, weight)
+
+    async def recall(self, sections: Mapping[str, str], vector_weight: float, limit: int = 5) -> float:
+        """Return the share of the questions whose section, `path > headings`, is among the best passages."""
+        found = 0
+        for question, section in sections.items():
+            vector = await self.embeddings.embed_question(question)
+            passages = await asyncio.to_thread(self.index.search, question, vector, limit, vector_weight)
+            found += section in [each.place for each in passages if each.score]
+        return found / len(sections)
 
     async def ask(self, question: str) -> DocumentAnswer:
         """Answer a question with citations. Raises as `ask_documents`."""

@@ -48,6 +48,11 @@ class Passage:
     chunk: Chunk
     score: float
 
+    @property
+    def place(self) -> str:
+        """The document's path and the headings above the passage."""
+        return " > ".join(filter(None, [self.chunk.path, self.chunk.headings]))
+
 
 @dataclass(frozen=True)
 class IndexStatus:
