@@ -185,7 +185,7 @@ def row_query(folder: Path) -> None:
     chance = np.random.default_rng(1)
     index = SQLiteIndex(folder / "index.db", MODEL, "1")
     for document in range(ROWS // 1000):
-        named = [Chunk(f"{document}-{n}", f"{document}", "", texts[document * 1000 + n], 0) for n in range(1000)]
+        named = [Chunk(f"{document}-{n}", f"{document}", "", texts[document * 1000 + n]) for n in range(1000)]
         vectors = normalized(chance.standard_normal((1000, DIMENSIONS), np.float32))
         index.replace(f"{document}", Known("1", "1"), named, vectors)
     questions = [" ".join(chance.choice(texts).split()[:8]) for _ in range(40)]
@@ -233,7 +233,7 @@ def row_quality(folder: Path) -> None:
     index = SQLiteIndex(folder / "index.db", MODEL, "1")
     labelled = dict(documented(MODULES))
     for question, text in labelled.items():
-        index.replace(question, Known("1", "1"), [Chunk(question, question, "", text, 0)], hash_embed([text]))
+        index.replace(question, Known("1", "1"), [Chunk(question, question, "", text)], hash_embed([text]))
     vectors = {question: hash_embed([question])[0] for question in labelled}
     for label, weight in (("FTS5 alone", 0.0), ("FTS5 and offline embedder", OFFLINE_WEIGHT), ("both equal", 1.0)):
         hits = 0

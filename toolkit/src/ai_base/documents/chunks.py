@@ -22,7 +22,7 @@ _HEADING_OR_FENCE = re.compile(
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a document. `text` is an exact part of the document's Markdown, from character `start` on."""
+    """A piece of a document. `text` is an exact part of the document's Markdown."""
 
     id: str
     """Equal as long as path, headings and text are."""
@@ -30,7 +30,6 @@ class Chunk:
     headings: str
     """The headings above it, from the outermost on."""
     text: str
-    start: int
 
     @property
     def embedded_text(self) -> str:
@@ -42,23 +41,22 @@ def split(path: str, markdown: str, tokens: int) -> list[Chunk]:
     """Cut a document's Markdown into chunks of at most so many tokens."""
     seen: Counter[tuple[str, str]] = Counter()
     chunks = []
-    for headings, offset, text in _sections(markdown):
-        for start, piece in _pieces(text, tokens):
+    for headings, text in _sections(markdown):
+        for piece in _pieces(text, tokens):
             key = (headings, piece)
             identity = "\0".join([path, headings, piece, str(seen[key])])
             seen[key] += 1
             chunk_id = hashlib.sha256(identity.encode()).hexdigest()[:20]
-            chunks.append(Chunk(chunk_id, path, headings, piece, offset + start))
+            chunks.append(Chunk(chunk_id, path, headings, piece))
     return chunks
 
 
-def _pieces(text: str, tokens: int) -> Iterator[tuple[int, str]]:
-    for start, piece in _by_characters(tokens).chunk_indices(text):
+def _pieces(text: str, tokens: int) -> Iterator[str]:
+    for piece in _by_characters(tokens).chunks(text):
         if is_short(piece, tokens):  # which takes a fifth of the tokenizer's time
-            yield start, piece
+            yield piece
         else:
-            for further, part in _by_tokens(tokens).chunk_indices(piece):
-                yield start + further, part
+            yield from _by_tokens(tokens).chunks(piece)
 
 
 @cache
@@ -71,8 +69,8 @@ def _by_tokens(tokens: int) -> MarkdownSplitter:
     return MarkdownSplitter.from_tiktoken_model(TOKENIZER, tokens)
 
 
-def _sections(markdown: str) -> Iterator[tuple[str, int, str]]:
-    """Yield the path of headings of each section, where its text starts, and the text. Code is no heading."""
+def _sections(markdown: str) -> Iterator[tuple[str, str]]:
+    """Yield the path of headings of each section and its text. Code is no heading."""
     titles: list[tuple[int, str]] = []
     start, fence = 0, ""
     for match in _HEADING_OR_FENCE.finditer(markdown):
@@ -82,12 +80,12 @@ def _sections(markdown: str) -> Iterator[tuple[str, int, str]]:
             elif match["fence"].startswith(fence):
                 fence = ""
         elif not fence:
-            yield _joined(titles), start, markdown[start : match.start()]
+            yield _joined(titles), markdown[start : match.start()]
             level = len(match["level"])
             titles = [each for each in titles if each[0] < level]
             titles.append((level, match["title"].rstrip("# \t\r")))
             start = match.end()
-    yield _joined(titles), start, markdown[start:]
+    yield _joined(titles), markdown[start:]
 
 
 def _joined(titles: list[tuple[int, str]]) -> str:

@@ -61,7 +61,6 @@ class IndexStatus:
     documents: int
     chunks: int
     model: str
-    dimensions: int
     unreadable: dict[str, str]
 
 
@@ -153,7 +152,7 @@ class Index(ABC):
                 raise EmbeddingError(f"a question of {vector.size} dimensions for an index of {dimensions}")
             by_words, by_vector = self._by_words(execute, question, number), self._by_vector(execute, vector, number)
             best = fuse(by_words, by_vector, vector_weight)[:limit]
-            columns = f"SELECT id, path, headings, text, start FROM chunks WHERE {self.chunk_key} = ?"  # noqa: S608
+            columns = f"SELECT id, path, headings, text FROM chunks WHERE {self.chunk_key} = ?"  # noqa: S608
             return [Passage(Chunk(*execute(columns, (key,))[0]), score) for key, score in best]
 
     def status(self) -> IndexStatus:
@@ -161,8 +160,7 @@ class Index(ABC):
         with self.transaction(write=False) as execute:
             ((documents, chunks),) = execute("SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM chunks)")
             problems = dict(execute("SELECT path, problem FROM documents WHERE problem != ''"))
-            dimensions = int(self._setting(execute, "dimensions") or 0)
-        return IndexStatus(documents, chunks, self._model, dimensions, problems)
+        return IndexStatus(documents, chunks, self._model, problems)
 
     @abstractmethod
     def close(self) -> None:

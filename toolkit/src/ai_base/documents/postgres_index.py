@@ -33,7 +33,7 @@ class PostgresIndex(Index):
     schema = f"""{TABLES}
     CREATE EXTENSION IF NOT EXISTS vector;
     CREATE TABLE IF NOT EXISTS chunks (
-        id TEXT PRIMARY KEY, path TEXT NOT NULL, headings TEXT NOT NULL, text TEXT NOT NULL, start INTEGER NOT NULL,
+        id TEXT PRIMARY KEY, path TEXT NOT NULL, headings TEXT NOT NULL, text TEXT NOT NULL,
         words TSVECTOR NOT NULL, vector HALFVEC NOT NULL
     );
     CREATE INDEX IF NOT EXISTS chunks_by_path ON chunks (path);
@@ -79,10 +79,10 @@ class PostgresIndex(Index):
     def _add_chunks(self, execute: Execute, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         del execute  # it takes one row at a time
         rows = [
-            (each.id, each.path, each.headings, each.text, each.start, _words(each.embedded_text), _literal(vector))
+            (each.id, each.path, each.headings, each.text, _words(each.embedded_text), _literal(vector))
             for each, vector in zip(chunks, vectors, strict=True)
         ]
-        sql = "INSERT INTO chunks VALUES (%s, %s, %s, %s, %s, to_tsvector('english', %s), %s)"
+        sql = "INSERT INTO chunks VALUES (%s, %s, %s, %s, to_tsvector('english', %s), %s)"
         with self._connection.cursor() as cursor:
             cursor.executemany(sql, rows)
 

@@ -21,7 +21,7 @@ class SQLiteIndex(Index):
     schema = f"""{TABLES}
     CREATE TABLE IF NOT EXISTS chunks (
         row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, path TEXT NOT NULL, headings TEXT NOT NULL,
-        text TEXT NOT NULL, start INTEGER NOT NULL
+        text TEXT NOT NULL
     );
     CREATE INDEX IF NOT EXISTS chunks_by_path ON chunks (path);
     CREATE TABLE IF NOT EXISTS vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL);
@@ -59,15 +59,15 @@ class SQLiteIndex(Index):
         first = used[0][0] + 1 if used else 1
         columns, blobs, words = [], [], []
         for row, (chunk, vector) in enumerate(zip(chunks, vectors.astype(np.float16), strict=True), start=first):
-            columns.append((row, chunk.id, chunk.path, chunk.headings, chunk.text, chunk.start))
+            columns.append((row, chunk.id, chunk.path, chunk.headings, chunk.text))
             blobs.append((row, vector.tobytes()))
             words.append((row, searchable(chunk.embedded_text)))
-        self._connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", columns)
+        self._connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?)", columns)
         self._connection.executemany("INSERT INTO vectors VALUES (?, ?)", blobs)
         self._connection.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", words)
 
     def _delete(self, execute: Execute, path: str) -> None:
-        for row, *columns in execute("SELECT row, id, path, headings, text, start FROM chunks WHERE path = ?", (path,)):
+        for row, *columns in execute("SELECT row, id, path, headings, text FROM chunks WHERE path = ?", (path,)):
             text = searchable(Chunk(*columns).embedded_text)  # FTS5 keeps no copy that it could look up
             execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (row, text))
             execute("DELETE FROM vectors WHERE row = ?", (row,))
