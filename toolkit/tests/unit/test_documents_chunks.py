@@ -1,8 +1,10 @@
 """Chunks: what they hold, how long they are, and which ones an edit changes."""
 
+import pytest
 from semantic_text_splitter import TextSplitter
 
-from ai_base.documents.chunks import LONGEST_HEADINGS, Chunk, split
+from ai_base.documents import chunks as chunks_module
+from ai_base.documents.chunks import LONGEST_HEADINGS, LONGEST_PART, Chunk, split
 from ai_base.documents.tokens import TOKENIZER
 
 PARAGRAPH = "The gateway reserves the cost of a call before it is sent. " * 20
@@ -35,6 +37,24 @@ def test_no_chunk_has_more_tokens_than_allowed() -> None:
     chunks = split("a.md", dense, 60)
     assert "".join(chunk.text for chunk in chunks).count("日") == 100
     assert [chunk for chunk in chunks if len(whole.chunks(chunk.text)) > 1] == []
+
+
+@pytest.mark.parametrize("text", ["日本", "x", "word ", "A line.\n"])
+def test_the_splitter_gets_no_long_text_at_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time grows with the square of a text without breaks."""
+    got: list[str] = []
+
+    class Recording:
+        def chunks(self, text: str) -> list[str]:
+            got.append(text)
+            return [text[:10]]
+
+    monkeypatch.setattr(chunks_module, "_by_characters", lambda _: Recording())
+    whole = text * (3 * LONGEST_PART // len(text))
+    split("a.md", whole, 100)
+    assert len(got) > 2
+    assert max(map(len, got)) <= LONGEST_PART
+    assert "".join(got) == whole
 
 
 def test_a_hash_in_code_is_no_heading() -> None:

@@ -53,5 +53,11 @@ def test_a_page_whose_text_is_lost_is_reported() -> None:
 
 def test_each_record_of_a_table_carries_its_column_names() -> None:
     assert to_markdown("a.csv", b"name;price\nPlug;2,50\nCable;\n") == "name: Plug\nprice: 2,50\n\nname: Cable"
+    assert to_markdown("a.csv", b"a,b\n1,2,3\n4\n") == 'a: 1\nb: 2\nfurther values: ["3"]\n\na: 4'
     lines = '{"name": "Plug", "tags": ["a", {"b": 1}]}\n\n"text"\n'
     assert to_markdown("a.jsonl", lines.encode()) == 'name: Plug\ntags: ["a", {"b": 1}]\n\nvalue: text'
+
+
+def test_what_no_database_takes_is_left_out() -> None:
+    lines = '{"text": "one\\u0000two \\ud800 three\u2028four"}\n{"text": "five"}'
+    assert to_markdown("a.jsonl", lines.encode()) == "text: onetwo ? three\u2028four\n\ntext: five"

@@ -13,11 +13,14 @@ from ai_base.documents.tokens import TOKENIZER, is_short
 
 CHARACTERS_PER_TOKEN = 4
 """Chunks are sized in characters, which is 30 times faster, and then checked in tokens. English has 4 to 5."""
+LONGEST_PART = 20_000
+"""Characters that the splitter gets at once: in text without sentences or lines, its time grows with their square."""
 LONGEST_HEADINGS = 300
 
 _HEADING_OR_FENCE = re.compile(
     r"^[ ]{0,3}(?: (?P<fence>`{3,}|~{3,}) | (?P<level>\#{1,6}) [ \t]+ (?P<title>[^\n]*) )", re.MULTILINE | re.VERBOSE
 )
+_PART = re.compile(rf".{{1,{LONGEST_PART}}}(?=\n|\Z)|.{{1,{LONGEST_PART}}}", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,12 @@ def split(path: str, markdown: str, tokens: int) -> list[Chunk]:
 
 
 def _pieces(text: str, tokens: int) -> Iterator[str]:
-    for piece in _by_characters(tokens).chunks(text):
-        if is_short(piece, tokens):  # which takes a fifth of the tokenizer's time
-            yield piece
-        else:
-            yield from _by_tokens(tokens).chunks(piece)
+    for part in _PART.findall(text):
+        for piece in _by_characters(tokens).chunks(part):
+            if is_short(piece, tokens):  # which takes a fifth of the tokenizer's time
+                yield piece
+            else:
+                yield from _by_tokens(tokens).chunks(piece)
 
 
 @cache

@@ -26,7 +26,8 @@ def to_markdown(name: str, content: bytes) -> str:
     ending = kind_of(name)
     if ending not in PARSERS:
         raise ValueError(f"files of the kind {ending or 'without an ending'} are not supported")
-    text = PARSERS[ending](content)
+    text = PARSERS[ending](content).replace("\0", "")  # which no database takes, nor half of a surrogate pair
+    text = text.encode("utf-8", "replace").decode()
     if not text.strip():
         raise ValueError("there is no text in it")
     return text
@@ -96,7 +97,7 @@ def _parse_pdf(content: bytes) -> str:
 
 def _parse_json_lines(content: bytes) -> str:
     records = []
-    for number, line in enumerate(decode(content).splitlines(), start=1):
+    for number, line in enumerate(decode(content).split("\n"), start=1):
         if line.strip():
             try:
                 records.append(json.loads(line))
@@ -112,7 +113,7 @@ def _parse_csv(content: bytes) -> str:
     except csv.Error:
         dialect = csv.excel
     try:
-        return _as_paragraphs(csv.DictReader(io.StringIO(text, newline=""), dialect=dialect))
+        return _as_paragraphs(csv.DictReader(io.StringIO(text, newline=""), restkey="further values", dialect=dialect))
     except csv.Error as error:
         raise ValueError(f"broken CSV: {error}") from None
 
