@@ -196,14 +196,17 @@ async def test_another_model_never_takes_over(tmp_path: Path) -> None:
     ("vectors", "reason"),
     [
         ([[1.0, 0.0], [0.0, 1.0]], "2 vectors for 3 texts"),
-        ([[1.0, 0.0], [0.0, 1.0], [1.0]], "vectors of 1, 2 dimensions"),
+        ([[1.0, 0.0], [0.0, 1.0], [1.0]], "vectors of different dimensions, or no vectors"),
+        ([[1.0, 0.0], [0.0, 1.0], ["a", "b"]], "vectors of different dimensions, or no vectors"),
+        ([None, None, None], "vectors of different dimensions, or no vectors"),
+        ([[[1.0], [2.0]]] * 3, "vectors of different dimensions, or no vectors"),
         ([[1.0, 0.0], [0.0, 1.0], [float("nan"), 1.0]], "values that are no numbers"),
         ([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], "nothing but zeros"),
         ([[1.0], [1.0], [1.0]], "vectors of 1 dimensions"),
     ],
 )
 async def test_a_reply_that_is_not_what_was_asked_for_is_not_kept(
-    provider: LoopbackProvider, open_embeddings: OpenEmbeddings, vectors: list[list[float]], reason: str
+    provider: LoopbackProvider, open_embeddings: OpenEmbeddings, vectors: Any, reason: str
 ) -> None:
     provider.behaviour = lambda body: embed_reply(body, vectors)
     texts = ["one", "two", "three"]
@@ -212,6 +215,16 @@ async def test_a_reply_that_is_not_what_was_asked_for_is_not_kept(
             await embeddings.embed_documents(texts)
         assert embeddings.missing(texts) == texts
         assert [row[1:3] for row in await attempts_of(embeddings)] == [("ok", 2)]  # paid once, and not asked again
+
+
+@pytest.mark.parametrize("length", [1e39, 1e30, 1e-30])
+async def test_vectors_of_any_length_are_scaled(
+    provider: LoopbackProvider, open_embeddings: OpenEmbeddings, length: float
+) -> None:
+    provider.behaviour = lambda body: embed_reply(body, [[3 * length, 4 * length]])
+    async with open_embeddings(provider.url) as embeddings:
+        for _ in range(2):  # as it came, and from the cache
+            assert (await embeddings.embed_documents(["one"])).tolist() == [pytest.approx([0.6, 0.8], abs=0.001)]
 
 
 async def test_a_service_that_answers_after_40_seconds_is_given_up(

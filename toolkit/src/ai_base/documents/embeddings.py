@@ -189,14 +189,18 @@ def _batches(texts: Mapping[bytes, str]) -> Iterator[dict[bytes, str]]:
 def _checked(result: EmbeddingResult, wanted: int, dimensions: int | None, candidate: str) -> Vectors:
     """Return the vectors, or raise so that the next candidate is asked. What came back was paid for."""
     problem = ""
-    widths = {len(vector) for vector in result.embeddings}
-    vectors = np.array(result.embeddings if len(widths) == 1 else [], np.float32)
+    try:
+        vectors = np.array(result.embeddings, np.float64)
+    except (TypeError, ValueError):  # they have different lengths, or hold something else than numbers
+        vectors = np.empty(0)
     if len(result.embeddings) != wanted:
         problem = f"{len(result.embeddings)} vectors for {wanted} texts"
-    elif len(widths) != 1 or dimensions not in (None, *widths):
-        problem = f"vectors of {', '.join(map(str, sorted(widths)))} dimensions"
+    elif vectors.ndim != 2:  # noqa: PLR2004
+        problem = "vectors of different dimensions, or no vectors"
+    elif dimensions not in (None, vectors.shape[1]):
+        problem = f"vectors of {vectors.shape[1]} dimensions"
     elif not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
         problem = "vectors with values that are no numbers, or nothing but zeros"
     if problem:
         raise AttemptFailedError(candidate, f"it returned {problem}", kind="unsuitable")
-    return normalized(vectors)
+    return normalized((vectors / np.abs(vectors).max(axis=1, keepdims=True)).astype(np.float32))
