@@ -193,9 +193,8 @@ def test_recall_is_printed_next_to_that_by_words_alone(project: Path) -> None:
     assert run("recall", "labels.toml")[1] == "recall@5 of 3 questions: 1.000; by words alone: 0.667\n"
 
 
-@pytest.mark.parametrize(("text", "reason"), [('"open', "not TOML"), ("", "holds no questions")])
-def test_labels_that_are_none_are_an_error(project: Path, text: str, reason: str) -> None:
-    (project / "labels.toml").write_text(text)
+def test_labels_that_are_none_are_an_error(project: Path) -> None:
+    (project / "labels.toml").write_text('"open')
     code, _, err = run("recall", "labels.toml")
     assert code != 0
-    assert f"labels.toml: {reason}" in err
+    assert "labels.toml: not TOML: " in err

@@ -74,7 +74,7 @@ async def search(question: str, limit: int) -> int:
 async def recall(sections: Mapping[str, str]) -> int:
     """Show how well the search finds the sections that answer questions."""
     async with _opened() as opened:
-        both, words = [await opened.recall(sections, weight) for weight in (opened.embeddings.weight, 0)]
+        both, words = [await opened.recall(sections, weight) for weight in (None, 0)]
         echo(f"recall@5 of {len(sections)} questions: {both:.3f}; by words alone: {words:.3f}")
         return 0
 

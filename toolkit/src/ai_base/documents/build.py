@@ -27,7 +27,6 @@ class BuildReport:
     indexed: int = 0
     """Documents that are new or changed."""
     chunks: int = 0
-    touched: int = 0
     removed: int = 0
     documents: int = 0
     """Documents in the repository; known at the end."""
@@ -91,7 +90,6 @@ class Builder:
                 self.report.removed += 1
             elif change.kind == "touched":
                 self.index.touch(path, version)
-                self.report.touched += 1
             elif change.kind == "unread":
                 inaccessible[path] = change.problem
             else:

@@ -52,8 +52,6 @@ def recall(
         sections = tomllib.loads(read_file(file))
     except tomllib.TOMLDecodeError as error:
         raise AIBaseError(f"{file.name}: not TOML: {error}") from error
-    if not sections:
-        raise AIBaseError(f"{file.name}: holds no questions")
     _run(actions.recall(sections))
 
 

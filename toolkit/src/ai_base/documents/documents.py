@@ -51,19 +51,22 @@ class Documents:
         tokens, glob = self.settings.documents_chunk_tokens, self.settings.documents_glob
         return Builder(self.repository, self.index, self.embeddings.embed_documents, worker, tokens, glob)
 
-    async def search(self, question: str, limit: int = 5) -> list[Passage]:
-        """Return the passages that fit a question best. Raises as `Embeddings.embed`."""
-        vector, weight = await self.embeddings.embed_question(question), self.embeddings.weight
+    async def search(self, question: str, limit: int = 5, vector_weight: float | None = None) -> list[Passage]:
+        """Return the passages that fit a question best. Raises as `Embeddings.embed`.
+
+        `vector_weight` is how much the ranking by vector counts next to the one by words; by default as the model asks.
+        """
+        vector = await self.embeddings.embed_question(question)
+        weight = self.embeddings.weight if vector_weight is None else vector_weight
         return await asyncio.to_thread(self.index.search, question, vector, limit, weight)
 
-    async def recall(self, sections: Mapping[str, str], vector_weight: float, limit: int = 5) -> float:
-        """Return the share of the questions whose section, `path > headings`, is among the best passages."""
+    async def recall(self, sections: Mapping[str, str], vector_weight: float | None = None) -> float:
+        """Return the share of the questions whose section, `path > headings`, is among the first five passages."""
         found = 0
         for question, section in sections.items():
-            vector = await self.embeddings.embed_question(question)
-            passages = await asyncio.to_thread(self.index.search, question, vector, limit, vector_weight)
+            passages = await self.search(question, vector_weight=vector_weight)
             found += section in [each.place for each in passages if each.score]
-        return found / len(sections)
+        return found / max(1, len(sections))
 
     async def ask(self, question: str) -> DocumentAnswer:
         """Answer a question with citations. Raises as `ask_documents`."""

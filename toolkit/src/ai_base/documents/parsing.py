@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -40,10 +41,8 @@ def kind_of(name: str) -> str:
 
 def load_libraries() -> None:
     """Import the libraries now instead of with the first document that needs them."""
-    import html_to_markdown  # noqa: PLC0415
-    import pypdf  # noqa: PLC0415
-
-    del html_to_markdown, pypdf
+    for library in ("html_to_markdown", "pypdf"):
+        import_module(library)
 
 
 def decode(content: bytes) -> str:

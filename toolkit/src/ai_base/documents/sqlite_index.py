@@ -55,10 +55,9 @@ class SQLiteIndex(Index):
 
     def _add_chunks(self, execute: Execute, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         # RETURNING would begin a savepoint for each row, at which FTS5 writes its index: 5 times as slow.
-        used = execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")
-        first = used[0][0] + 1 if used else 1
+        ((last,),) = execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'chunks'")
         columns, blobs, words = [], [], []
-        for row, (chunk, vector) in enumerate(zip(chunks, vectors.astype(np.float16), strict=True), start=first):
+        for row, (chunk, vector) in enumerate(zip(chunks, vectors.astype(np.float16), strict=True), last + 1):
             columns.append((row, chunk.id, chunk.path, chunk.headings, chunk.text))
             blobs.append((row, vector.tobytes()))
             words.append((row, searchable(chunk.embedded_text)))
