@@ -7,7 +7,7 @@ without ids and times. A request that was not recorded fails the test and shows 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from difflib import SequenceMatcher, unified_diff
 from pathlib import Path
@@ -37,18 +37,17 @@ class ReplayModel(Double):
         self._replies: dict[str, Turn] = {}
         for end, turn in enumerate(turns):
             if turn.role == "model":
-                lines = list(_lines(turns[:end]))
-                self._requests[_key(lines)], self._replies[_key(lines)] = lines, turn
+                lines = request_lines(turns[:end])
+                self._requests[request_key(lines)], self._replies[request_key(lines)] = lines, turn
         self._missing = set(self._replies)
 
     def _step(self, call: Call) -> Step:
-        lines = list(_lines(_turns_of(call)))
-        if (reply := self._replies.get(_key(lines))) is None:
-            raise ScriptError(f"{self._name}: this request was not recorded.\n{self._difference(lines)}")
-        self._missing.discard(_key(lines))
-        parts = [TextPart(reply.text)] if reply.text else []
-        calls = [ToolCallPart(each.tool, each.arguments) for each in reply.calls]
-        return Step(ModelResponse([*parts, *calls], finish_reason="tool_call" if calls else "stop"))
+        lines = request_lines(request_turns(call))
+        if (reply := self._replies.get(request_key(lines))) is None:
+            difference = difference_to_nearest(self._requests.values(), lines)
+            raise ScriptError(f"{self._name}: this request was not recorded.\n{difference}")
+        self._missing.discard(request_key(lines))
+        return Step(response_of(reply))
 
     def check(self) -> None:
         """Raise what went wrong, even where it was swallowed; a recorded request that was not made, too."""
@@ -58,15 +57,6 @@ class ReplayModel(Double):
             raise ScriptError(
                 f"{self._name}: {len(self._missing)} recorded requests were not made; one of them:\n{request}"
             )
-
-    def _difference(self, lines: list[str]) -> str:
-        """Return the difference to the recorded request that is most like this one."""
-        nearest = max(
-            self._requests.values(),
-            key=lambda recorded: SequenceMatcher(None, recorded, lines, autojunk=False).ratio(),
-            default=[],
-        )
-        return "\n".join(unified_diff(nearest, lines, "recorded", "asked", lineterm="", n=2))
 
 
 class Replay:
@@ -157,17 +147,19 @@ def _recorded_tool(name: str, results: dict[str, list[str]]) -> Callable[..., An
 # ---- The text of a request ----
 
 
-def _turns_of(call: Call) -> Iterator[Turn]:
+def request_turns(call: Call) -> Iterator[Turn]:
+    """Yield the turns of a conversation that was sent to a model: tools, instructions, then its messages."""
     if tools := call.parameters.function_tools:
         definitions = [[tool.name, tool.description, tool.parameters_json_schema] for tool in tools]
         yield Turn(role="tools", text=to_json(definitions).decode())
     for part in call.parameters.instruction_parts or ():
         yield Turn(role="system", text=part.content)
     for message in call.messages:
-        yield from _turns_of_message(message)
+        yield from message_turns(message)
 
 
-def _turns_of_message(message: ModelMessage) -> Iterator[Turn]:
+def message_turns(message: ModelMessage) -> Iterator[Turn]:
+    """Yield the turns of a message: one of a response, one for each part of a request."""
     if isinstance(message, ModelResponse):
         calls = [ToolCall(tool=call.tool_name, arguments=_arguments(call)) for call in message.tool_calls]
         yield Turn(role="model", text=message.text or "", calls=calls)
@@ -193,13 +185,14 @@ def _text(content: object) -> str:
     )
 
 
-def _lines(turns: Sequence[Turn] | Iterator[Turn]) -> Iterator[str]:
+def request_lines(turns: Iterable[Turn]) -> list[str]:
     """Write a conversation as lines: scrubbed, with the keys of JSON sorted."""
+    lines = []
     for turn in turns:
         text = _sorted_json(turn.text) if turn.role == "tools" else scrub(turn.text)
-        yield f"[{turn.role}{' ' if turn.tool else ''}{turn.tool}]"
-        yield from text.splitlines()
-        yield from map(_call_text, turn.calls)
+        lines += [f"[{turn.role}{' ' if turn.tool else ''}{turn.tool}]", *text.splitlines()]
+        lines += map(_call_text, turn.calls)
+    return lines
 
 
 def _call_text(call: ToolCall) -> str:
@@ -214,5 +207,21 @@ def _sorted_json(text: str, indent: int | None = 1) -> str:
         return scrubbed
 
 
-def _key(lines: Sequence[str]) -> str:
+def request_key(lines: Sequence[str]) -> str:
+    """Return what is equal for equal requests."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def difference_to_nearest(recorded: Iterable[list[str]], lines: list[str]) -> str:
+    """Return the difference between a request and the recorded one that is most like it."""
+    nearest = max(
+        recorded, key=lambda request: SequenceMatcher(None, request, lines, autojunk=False).ratio(), default=[]
+    )
+    return "\n".join(unified_diff(nearest, lines, "recorded", "asked", lineterm="", n=2))
+
+
+def response_of(reply: Turn) -> ModelResponse:
+    """Return a recorded reply as a model's response."""
+    parts = [TextPart(reply.text)] if reply.text else []
+    calls = [ToolCallPart(each.tool, each.arguments) for each in reply.calls]
+    return ModelResponse([*parts, *calls], finish_reason="tool_call" if calls else "stop")

@@ -35,7 +35,7 @@ class ToolCall(BaseModel):
 class Turn(BaseModel):
     """A part of the conversation. The turns of the model are its replies to everything before them."""
 
-    role: Literal["tools", "system", "user", "model", "tool"]
+    role: Literal["tools", "prompt", "system", "user", "model", "tool"]
     text: str = ""
     tool: str = ""
     """Whose result it is, for the role `tool`."""

@@ -18,14 +18,14 @@ from ai_base.settings import env_file
 PREFIX = "LLM__"
 
 
-def follow_config(source: str | Path | Mapping[str, object]) -> Callable[[], Config]:
-    """Return a function that returns the current configuration: of a file, which may be edited, or of a mapping.
+def follow_config(source: str | Path | Mapping[str, object] | Config) -> Callable[[], Config]:
+    """Return a function that returns the current configuration: of a file, which may be edited, or the one given.
 
     Raises:
         ConfigError: The configuration is invalid.
     """
-    if isinstance(source, Mapping):
-        fixed = parse_config(source)
+    if not isinstance(source, str | Path):
+        fixed = source if isinstance(source, Config) else parse_config(source)
         return lambda: fixed
     watched = Watched(Path(source), partial(parse_config, path=source))
     watched.current()

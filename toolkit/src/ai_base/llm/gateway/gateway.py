@@ -55,7 +55,7 @@ class Gateway:
     async def open(
         cls,
         *,
-        config: str | Path | Mapping[str, object] | None = None,
+        config: str | Path | Mapping[str, object] | Config | None = None,
         prompts: str | Path | None = None,
         database_url: str | None = None,
         models: Mapping[str, Model] | None = None,
@@ -64,7 +64,8 @@ class Gateway:
         """Open the ledger and build every candidate, so that the first call waits for nothing.
 
         What is not given comes from the project's settings (see `LLMSettings`): the environment, then `.env`.
-        `config` is a file, which is read again after an edit, or a mapping. `models` replaces candidates by doubles.
+        `config` is a file, which is read again after an edit, a mapping, or a `Config`.
+        `models` replaces candidates by doubles.
         `on_budget_warning` is called once per cap and period when the share `warn_at` of the cap is used.
 
         Raises:

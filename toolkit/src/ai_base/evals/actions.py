@@ -1,0 +1,206 @@
+"""What the commands do. Each returns the command's exit code."""
+
+import io
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import typer
+
+from ai_base.cli import echo
+from ai_base.evals import gate
+from ai_base.evals.cases import Case, EvalError, read_cases
+from ai_base.evals.dataset import FOLDER, Dataset
+from ai_base.evals.gate import ACCEPT, BASELINE, CASES, REPLIES, gating
+from ai_base.evals.page import page
+from ai_base.evals.recordings import ReplyFile
+from ai_base.evals.reports import EvaluationReport, combine, compare
+from ai_base.evals.run import COST_CENTER, open_session
+from ai_base.llm.commands.tables import money, print_table
+from ai_base.llm.configuration.prices import price_of
+from ai_base.llm.configuration.project_files import load_config
+from ai_base.llm.money import dollars
+from ai_base.llm.settings import LLMSettings
+from ai_base.settings import find_root, load_settings
+
+WORSE = 1
+BYTES_PER_TOKEN = 4
+GUESSED_TOKENS = 300
+"""Of an answer, and of a prompt beside its inputs, while nothing is known of them."""
+
+
+class Options(NamedTuple):
+    """The options of `eval`."""
+
+    live: bool = False
+    model: str = ""
+    record: bool = False
+    accept: bool = False
+    repeat: int = 1
+    html: Path | None = None
+    since: str = ""
+
+
+def datasets(module: str, only: str) -> list[Dataset]:
+    """Return the datasets of a module.
+
+    Raises:
+        EvalError: There are none, or none of this name.
+    """
+    try:
+        found: list[Dataset] = list(import_module(module).DATASETS)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise EvalError(f"there is no module {module} with a list DATASETS; docs/evals.md shows one") from None
+    if not (chosen := [each for each in found if only in ("", each.name)]):
+        raise EvalError(f"no dataset is called {only!r}; there are: {', '.join(each.name for each in found)}")
+    return chosen
+
+
+async def evaluate(chosen: Sequence[Dataset], options: Options) -> int:
+    """Run datasets, compare each with its baseline or with a revision, and report."""
+    worse = [await _evaluate(dataset, options) for dataset in chosen]
+    return WORSE if any(worse) and not options.accept else 0
+
+
+async def _evaluate(dataset: Dataset, options: Options) -> bool:
+    """Return whether the outcome is worse than before."""
+    cases, baseline = read_cases(dataset.folder / CASES), EvaluationReport.read(dataset.folder / BASELINE)
+    if options.live or options.record:
+        _estimate(dataset, cases, options, baseline)
+    prompts, replies = load_settings(LLMSettings).prompts_folder, dataset.folder / REPLIES
+    before, after = baseline, await _run(dataset, cases, options, prompts, [replies])
+    if options.since:
+        with revision(options.since) as then:
+            old = [then / FOLDER / dataset.name / REPLIES, replies]
+            before = await _run(dataset, cases, options, then / prompts.relative_to(find_root()), old)
+    elif options.record:
+        ReplyFile(replies).keep_only(reply for case in after.cases.values() for reply in case.replies)
+    worse = _report(dataset, before, after, options)
+    if options.accept:
+        _accept(dataset, baseline, after, options)
+    return worse
+
+
+async def drift(chosen: Sequence[Dataset], limit: int) -> int:
+    """Tell what moved."""
+    moved = False
+    for dataset in chosen:
+        cases = read_cases(dataset.folder / CASES)[:limit]
+        with _progress(len(cases), dataset.name) as bar:
+            found = await gate.drift(dataset, limit, lambda: bar.update(1))
+        for line in found or [f"nothing moved in {len(cases)} cases"]:
+            echo(f"{dataset.name}: {line}")
+        moved |= bool(found)
+    return WORSE if moved else 0
+
+
+async def _run(
+    dataset: Dataset, cases: list[Case], options: Options, prompts: Path, recorded: list[Path]
+) -> EvaluationReport:
+    """Run a dataset as often as wanted. Live replies go to a file of their own, which is deleted in the end."""
+    asks, reports = options.live or options.record, []
+    for number in range(options.repeat):
+        live = dataset.folder / f".live-{options.model or 'first'}-{number}.jsonl"
+        file = ReplyFile(*([live] if options.live else recorded))
+        if options.live and file.replies:
+            echo(f"going on from an interrupted run: {len(file.replies)} replies are kept", err=True)
+        async with open_session(dataset, file, candidate=options.model, live=asks, prompts=prompts) as session:
+            with _progress(len(cases) if asks else 0, dataset.name) as bar:
+                reports.append(await session.run(cases, lambda: bar.update(1)))
+    for number in range(options.repeat if options.live else 0):
+        (dataset.folder / f".live-{options.model or 'first'}-{number}.jsonl").unlink(missing_ok=True)
+    return combine(reports)
+
+
+def _estimate(dataset: Dataset, cases: list[Case], options: Options, stored: EvaluationReport | None) -> None:
+    """Tell what the run will cost, from the tokens of the baseline where a case has any."""
+    config = load_config()
+    candidate = config.candidates.get(options.model or config.chains[dataset.chain][0])
+    price = price_of(candidate.model, candidate.price) if candidate else None
+    total = 0
+    for case in cases:
+        known = stored.cases.get(case.name) if stored else None
+        size = len(case.model_dump_json()) // BYTES_PER_TOKEN + GUESSED_TOKENS
+        tokens = (known.input_tokens, known.output_tokens) if known else (size, GUESSED_TOKENS)
+        total += price.bound(*tokens) * options.repeat if price else 0
+    model = candidate.model if candidate else options.model
+    times = f" {options.repeat} times" if options.repeat > 1 else ""
+    paid = f"about {money(dollars(total))} of the cost centre {COST_CENTER}"
+    echo(f"{dataset.name}: {len(cases)} cases{times} at {model}, {paid}", err=True)
+
+
+def _report(dataset: Dataset, before: EvaluationReport | None, after: EvaluationReport, options: Options) -> bool:
+    """Print the outcome, and return whether it is worse."""
+    side = f"{', '.join(after.models)}; prompt {', '.join(map(' '.join, after.prompts.items()))}"
+    echo(f"{dataset.name}: {len(after.cases)} cases, {side}")
+    if before is None:
+        before = after
+        echo(f"There is no baseline yet. To accept this as one: {ACCEPT}", err=True)
+    found = compare(before, after, gating(dataset), dataset.tolerance)
+    judged = compare(before, after, [*dataset.judges], dataset.tolerance) if dataset.judges else []
+    rows = [
+        (
+            each.score,
+            f"{each.before:.2f}",
+            f"{each.after:.2f}",
+            len(each.worse),
+            len(each.better),
+            f"{each.p:.3f}",
+            verdict,
+        )
+        for each, verdict in [
+            *((each, each.verdict) for each in found),
+            *((each, f"{each.verdict} (not gating)") for each in judged),
+        ]
+    ]
+    print_table(("score", "before", "now", "worse", "better", "p", "verdict"), rows, flexible=["score"])
+    for score, noise in after.noise.items():
+        echo(f"noise of {score}: two runs differ by up to {noise:.3f}")
+    costs = [sum(case.cost for case in side.cases.values()) for side in (before, after)]
+    echo(f"cost {money(dollars(costs[0]))} -> {money(dollars(costs[1]))}")
+    for line in gate.describe(found):
+        echo(f"WORSE: {line}", err=True)
+    if options.html:
+        options.html.write_text(page(f"Eval: {dataset.name}", before, after, [*found, *judged]), encoding="utf-8")
+        echo(f"page: {options.html}")
+    return any(each.verdict == "worse" for each in found)
+
+
+def _accept(dataset: Dataset, stored: EvaluationReport | None, after: EvaluationReport, options: Options) -> None:
+    """Write the baseline: scores come from recorded replies only, noise from live runs only."""
+    if options.live:
+        if stored is None:
+            raise EvalError(f"accept the recorded replies first: {ACCEPT}")
+        after = stored.model_copy(update={"noise": after.noise})
+    elif stored:
+        after.noise = stored.noise
+    after.write(dataset.folder / BASELINE)
+    echo(f"accepted: {dataset.folder / BASELINE}")
+
+
+@contextmanager
+def revision(name: str) -> Iterator[Path]:
+    """Lend a folder with the project as it was at a git revision.
+
+    Raises:
+        EvalError: git does not know it.
+    """
+    command = ["git", "archive", "--format=tar", "--end-of-options", name]
+    done = subprocess.run(command, cwd=find_root(), capture_output=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise EvalError(f"FROM={name}: {done.stderr.decode(errors='replace').strip()}. Name a commit, branch or tag")
+    with TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+        yield Path(folder)
+
+
+def _progress(length: int, label: str) -> AbstractContextManager[Any]:
+    return typer.progressbar(length=length, label=label, file=sys.stderr, hidden=not length)

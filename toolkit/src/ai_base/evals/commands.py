@@ -1,0 +1,57 @@
+"""The commands `eval` and `drift`."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ai_base.cli import echo
+
+INTERRUPTED = 130
+
+
+def create_commands(module: str) -> typer.Typer:
+    """Make the commands for the datasets in `DATASETS` of a module, such as `my_app.evals`; it is imported late."""
+    app = typer.Typer()
+
+    @app.command("eval")
+    def evaluate(  # noqa: PLR0913, PLR0917 - the options
+        only: Annotated[str, typer.Option(help="Only this dataset.")] = "",
+        live: Annotated[bool, typer.Option(help="Ask a real model; the recorded replies stay as they are.")] = False,
+        model: Annotated[str, typer.Option(help="With --live: the candidate to ask.")] = "",
+        record: Annotated[bool, typer.Option(help="Ask the model what is not recorded, and record it.")] = False,
+        accept: Annotated[bool, typer.Option(help="Make the outcome the baseline; of --live, its noise.")] = False,
+        repeat: Annotated[int, typer.Option(min=1, help="With --live: run so often, and measure the noise.")] = 1,
+        html: Annotated[Path | None, typer.Option(help="Also write a page.")] = None,
+        since: Annotated[str, typer.Option("--from", help="Compare with the prompts of a git revision.")] = "",
+    ) -> None:
+        """Score the code on its cases, and compare with the baseline."""
+        if (model or repeat > 1) and not live:
+            raise typer.BadParameter("it asks real models; add LIVE=1 (--live)", param_hint="--model, --repeat")
+        if live and record:
+            raise typer.BadParameter("say LIVE=1 to try, or RECORD=1 to record", param_hint="--live, --record")
+        from ai_base.evals import actions  # noqa: PLC0415 - the client library takes a second to import
+
+        options = actions.Options(live, model, record, accept, repeat, html, since)
+        _run(actions.evaluate(actions.datasets(module, only), options))
+
+    @app.command()
+    def drift(limit: Annotated[int, typer.Option(min=1, help="How many cases of each dataset.")] = 20) -> None:
+        """Ask a few cases live, and tell what moved since the baseline."""
+        from ai_base.evals import actions  # noqa: PLC0415
+
+        _run(actions.drift(actions.datasets(module, ""), limit))
+
+    return app
+
+
+def _run(command: Coroutine[Any, Any, int]) -> None:
+    try:
+        code = asyncio.run(command)
+    except KeyboardInterrupt:
+        echo("Stopped. What was answered is kept; the same command goes on from there.", err=True)
+        code = INTERRUPTED
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,77 @@
+"""The checks against the committed baseline: of recorded replies, for tests; and of a few live ones, for drift."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ai_base.evals.cases import EvalError, read_cases
+from ai_base.evals.dataset import Dataset
+from ai_base.evals.recordings import ReplyFile
+from ai_base.evals.reports import Comparison, EvaluationReport, compare
+from ai_base.evals.run import VALID, open_session
+
+REPLIES, BASELINE, CASES = "replies.jsonl", "baseline.json", "cases.jsonl"
+ACCEPT = "make eval ACCEPT=1"
+VERBOSITY = "brevity"
+LONGER = 0.2
+"""Share by which the tokens of a reply may differ before it counts as longer or shorter."""
+
+
+def gating(dataset: Dataset) -> list[str]:
+    """Return the scores that decide."""
+    return [VALID, *dataset.evaluators]
+
+
+async def run_recorded(dataset: Dataset) -> EvaluationReport:
+    """Score the recorded replies."""
+    async with open_session(dataset, ReplyFile(dataset.folder / REPLIES)) as session:
+        return await session.run(read_cases(dataset.folder / CASES))
+
+
+async def problems(dataset: Dataset) -> list[str]:
+    """Return what is worse than in the baseline, in sentences: for a test. Needs no key.
+
+    Raises:
+        EvalError: A request is not recorded, or there is no baseline for the cases that there are.
+    """
+    report, baseline = await run_recorded(dataset), EvaluationReport.read(dataset.folder / BASELINE)
+    if baseline is None or baseline.cases.keys() != report.cases.keys():
+        raise EvalError(f"{dataset.folder / BASELINE} is not about the cases that there are now. To accept: {ACCEPT}")
+    return describe(compare(baseline, report, gating(dataset), dataset.tolerance))
+
+
+def describe(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return a sentence for each score that is worse."""
+    return [
+        f"{each.score} fell from {each.before:.2f} to {each.after:.2f}: {len(each.worse)} cases are worse, "
+        f"{len(each.better)} better (p = {each.p:.3f}); such as {', '.join(each.worse[:3])}"
+        for each in comparisons
+        if each.verdict == "worse"
+    ]
+
+
+async def drift(dataset: Dataset, limit: int, on_case: Callable[[], None] = lambda: None) -> list[str]:
+    """Ask the first cases live; return what moved since the baseline was recorded, in sentences.
+
+    Raises:
+        EvalError: There is no baseline, or a case got no answer.
+    """
+    baseline, cases = EvaluationReport.read(dataset.folder / BASELINE), read_cases(dataset.folder / CASES)[:limit]
+    if baseline is None:
+        raise EvalError(f"{dataset.folder / BASELINE} is missing. Accept one: {ACCEPT}")
+    with TemporaryDirectory() as folder:
+        async with open_session(dataset, ReplyFile(Path(folder, REPLIES)), live=True) as session:
+            report = await session.run(cases, on_case)
+    moved = [f"the model is {', '.join(report.models)}, and was {', '.join(baseline.models)}"]
+    found = moved if report.models != baseline.models else []
+    for name, case in report.cases.items():
+        if name in baseline.cases:
+            then = baseline.cases[name]
+            then.scores[VERBOSITY], case.scores[VERBOSITY] = 1, (then.output_tokens + 1) / (case.output_tokens + 1)
+    comparisons = compare(baseline, report, gating(dataset), dataset.tolerance)
+    [length] = compare(baseline, report, [VERBOSITY], LONGER)
+    if length.verdict in ("worse", "better"):
+        found.append(
+            f"replies got {'longer' if length.verdict == 'worse' else 'shorter'}: {1 / length.after:.1f} times"
+        )
+    return found + describe(comparisons)

@@ -1,0 +1,150 @@
+"""Recorded replies: a file with a recording of each request, a model that replays them, and one that records."""
+
+import hashlib
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+from pydantic import ValidationError
+from pydantic_ai.messages import FinishReason, ModelResponse
+from pydantic_ai.models import Model
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.usage import RequestUsage
+from pydantic_core import to_json
+
+from ai_base.llm.candidates.bounds import Messages, Params, Settings
+from ai_base.llm.commands.recording import Recording, Turn
+from ai_base.llm.configuration.config import Candidate
+from ai_base.llm.configuration.prices import price_of
+from ai_base.llm.interaction import current_interaction
+from ai_base.testing import replay
+from ai_base.testing.doubles import Call, Double, ScriptError, Step
+from ai_base.text.scrub import scrub
+
+replies_of_case: ContextVar[list["Reply"]] = ContextVar("replies_of_case")
+"""The replies that the case in this task was given."""
+
+
+class MissingReplyError(ScriptError):
+    """A request is not recorded; `lines` are its text."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("this request is not recorded")
+        self.lines = lines
+
+
+class Reply(Recording):
+    """A recording of one request; its last turn is the reply. The facts are those of the day of the recording."""
+
+    model: str = ""
+    """As the provider reports it."""
+    version: str = ""
+    """Of the prompt."""
+    finish_reason: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: int = 0
+    """Nanodollars."""
+    duration: float = 0.0
+    """Seconds."""
+
+    @property
+    def key(self) -> str:
+        """Equal for equal requests."""
+        return replay.request_key(replay.request_lines(self.turns[:-1]))
+
+
+class ReplyFile:
+    """Replies as JSON lines, appended as they come. A line that was cut off, or is of another kind, is ignored."""
+
+    def __init__(self, *paths: Path) -> None:
+        """Read files. What is added goes to the last one."""
+        self._path = paths[-1]
+        self.replies: dict[str, Reply] = {}
+        text = ""
+        for path in paths:
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            for line in filter(None, text.split("\n")):
+                with suppress(ValidationError):  # the run was killed while it wrote this line
+                    reply = Reply.model_validate_json(line)
+                    self.replies[reply.key] = reply
+        self._separator = "" if text.endswith("\n") or not text else "\n"
+
+    def add(self, reply: Reply) -> None:
+        """Append a reply, scrubbed; of two replies to the same request, the later one counts."""
+        line = scrub(reply.model_dump_json(exclude_defaults=True))
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{self._separator}{line}\n")
+        self._separator = ""
+        self.replies[reply.key] = Reply.model_validate_json(line)
+
+    def difference(self, lines: list[str]) -> str:
+        """Return how a request differs from the nearest that is recorded."""
+        recorded = (replay.request_lines(reply.turns[:-1]) for reply in self.replies.values())
+        return replay.difference_to_nearest(recorded, lines)
+
+    def keep_only(self, replies: Iterable[Reply]) -> None:
+        """Write the file anew with these replies, each once and in this order."""
+        lines = dict.fromkeys(reply.model_dump_json(exclude_defaults=True) for reply in replies)
+        self._path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def request_turns(call: Call, candidate: Candidate) -> list[Turn]:
+    """Return a request as it is recorded: what else decides about the reply, then the conversation."""
+    row, output = current_interaction().row, call.parameters.output_object
+    schema = hashlib.sha256(to_json(output.json_schema) if output else b"").hexdigest()[:12]
+    facts = f"version {row.prompt_version}\nschema {schema}\nmodel {candidate.model}\n"
+    first = Turn(role="prompt", tool=row.prompt, text=f"{facts}temperature {candidate.temperature}")
+    return [first, *replay.request_turns(call)]
+
+
+class ReplayingModel(Double):
+    """Gives each recorded request its reply, and raises `MissingReplyError` for any other."""
+
+    def __init__(self, file: ReplyFile, candidate: Candidate) -> None:
+        super().__init__("recorded")
+        self._file, self._candidate = file, candidate
+
+    def _step(self, call: Call) -> Step:
+        lines = replay.request_lines(request_turns(call, self._candidate))
+        if (reply := self._file.replies.get(replay.request_key(lines))) is None:
+            raise MissingReplyError(lines)
+        replies_of_case.get().append(reply)
+        given = {
+            "model_name": reply.model,
+            "usage": RequestUsage(input_tokens=reply.input_tokens, output_tokens=reply.output_tokens),
+        }
+        if reply.finish_reason in get_args(FinishReason):
+            given["finish_reason"] = reply.finish_reason
+        return Step(replace(replay.response_of(reply.turns[-1]), **given))
+
+
+class RecordingModel(WrapperModel):
+    """Asks a candidate, and records its replies."""
+
+    def __init__(self, wrapped: Model, file: ReplyFile, candidate: Candidate) -> None:
+        super().__init__(wrapped)
+        self._file, self._candidate = file, candidate
+
+    async def request(self, messages: Messages, settings: Settings, params: Params) -> ModelResponse:
+        """Ask, and record the reply. Raises as the candidate does."""
+        turns, started = request_turns(Call(messages, settings, params), self._candidate), time.perf_counter()
+        response = await super().request(messages, settings, params)
+        self._record(turns, response, time.perf_counter() - started)
+        return response
+
+    def _record(self, turns: list[Turn], response: ModelResponse, duration: float) -> None:
+        row, usage, [reply] = current_interaction().row, response.usage, list(replay.message_turns(response))
+        price, cost = price_of(self._candidate.model, self._candidate.price), 0
+        with suppress(ValueError, ArithmeticError):  # a report that contradicts itself
+            cost = price.cost(usage) if price else 0
+        recorded = Reply(kind="question", prompt=row.prompt, chain=row.chain, answer=reply.text, turns=[*turns, reply])
+        recorded.model, recorded.version = response.model_name or self.model_name, row.prompt_version
+        recorded.input_tokens, recorded.output_tokens = usage.input_tokens, usage.output_tokens
+        recorded.finish_reason, recorded.cost = response.finish_reason or "", cost
+        recorded.duration = round(duration, 3)
+        self._file.add(recorded)

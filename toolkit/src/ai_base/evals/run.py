@@ -1,0 +1,204 @@
+"""Runs a dataset: each case is scored from recorded replies; what is not recorded can be asked first."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ai_base.errors import AIBaseError
+from ai_base.evals.cases import Case, EvalError
+from ai_base.evals.dataset import Dataset, EvaluatorContext
+from ai_base.evals.evaluators import plain, schema_valid
+from ai_base.evals.recordings import (
+    MissingReplyError,
+    RecordingModel,
+    ReplayingModel,
+    Reply,
+    ReplyFile,
+    replies_of_case,
+)
+from ai_base.evals.reports import EvaluationReport, ReportCase, report_of
+from ai_base.llm import errors
+from ai_base.llm.candidates.providers import build_model
+from ai_base.llm.candidates.transport import http_client
+from ai_base.llm.configuration.config import Breaker, Budgets, Cache, Config, Escalation
+from ai_base.llm.configuration.project_files import load_config
+from ai_base.llm.gateway.answers import Answer
+from ai_base.llm.gateway.gateway import Gateway
+from ai_base.llm.interaction import attributed_to
+from ai_base.llm.money import dollars
+from ai_base.llm.settings import LLMSettings
+from ai_base.settings import load_settings
+from ai_base.text.scrub import scrub
+
+COST_CENTER = "evals"
+CONCURRENCY = 10
+RECORD = "make eval RECORD=1"
+VALID = "valid"
+
+
+class EvalGateway(Gateway):
+    """A gateway that charges everything to `evals`, and whose answers come from a model or not at all."""
+
+    async def ask(self, *args: Any, **options: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
+        """Ask without a fallback: an evaluation is about the model."""
+        return await super().ask(*args, **{**options, "fallback": None, "human": False})
+
+    def interaction(self, name: str, **options: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
+        """Start an interaction that the cost centre `evals` pays for."""
+        return super().interaction(name, **{**options, "cost_center": COST_CENTER})
+
+
+@dataclass(frozen=True)
+class Session:
+    """A dataset with its replies, and the gateways that replay them and ask for more."""
+
+    dataset: Dataset
+    file: ReplyFile
+    replaying: Gateway
+    asking: Gateway | None
+
+    async def run(self, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> EvaluationReport:
+        """Score the cases, some at a time.
+
+        Raises:
+            EvalError: A request is not recorded; or a case got no answer: what was answered is kept.
+        """
+        slots = asyncio.Semaphore(CONCURRENCY)
+
+        async def one(case: Case) -> ReportCase:
+            async with slots:
+                try:
+                    return await self._one(case)
+                finally:
+                    on_case()
+
+        outcomes = await asyncio.gather(*map(one, cases), return_exceptions=True)
+        for case, outcome in zip(cases, outcomes, strict=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, (MissingReplyError, errors.LLMError)):
+                outcome.add_note(f"case {case.name!r} of {self.dataset.name}")
+                raise outcome
+        failed = [(case, each) for case, each in zip(cases, outcomes, strict=True) if isinstance(each, Exception)]
+        if failed:
+            raise EvalError(self._describe(failed, len(cases)))
+        return report_of({case.name: each for case, each in zip(cases, outcomes, strict=True)})  # type: ignore[misc]
+
+    async def _one(self, case: Case) -> ReportCase:
+        try:
+            return await evaluate(self.replaying, self.dataset, case)
+        except MissingReplyError:
+            if self.asking is None:
+                raise
+        await evaluate(self.asking, self.dataset, case)
+        return await evaluate(self.replaying, self.dataset, case)
+
+    def _describe(self, failed: Sequence[tuple[Case, Exception]], total: int) -> str:
+        case, error = failed[0]
+        start = f"{self.dataset.name}: {len(failed)} of {total} cases"
+        if not isinstance(error, MissingReplyError):
+            return f"{start} got no answer; the others are kept, and the same command goes on. {case.name}: {error}"
+        missing = f"{case.name}:\n{self.file.difference(error.lines)}"
+        if self.asking is not None:
+            return f"{start} ask something else each time. Take times and random values out of the prompt. {missing}"
+        return (
+            f"{start} ask what is not recorded: a prompt, an output type, a model or a case is new. "
+            f"To ask the model and record: {RECORD}. {missing}"
+        )
+
+
+async def evaluate(gateway: Gateway, dataset: Dataset, case: Case) -> ReportCase:
+    """Run the code on one case, and score what it returns.
+
+    Raises:
+        MissingReplyError: A request is not recorded.
+        LLMError: There was no answer for a reason that says nothing about the answer, such as a budget or an outage.
+    """
+    replies: list[Reply] = []
+    replies_of_case.set(replies)
+    output, failure = None, ""
+    with attributed_to(cost_center=COST_CENTER):
+        try:
+            output = await dataset.task(gateway, case.inputs)
+        except AIBaseError as error:
+            if isinstance(error, errors.LLMError) and not _is_about_the_reply(error):
+                raise
+            failure = scrub(f"{type(error).__name__}: {error}")
+        output = output.output if isinstance(output, Answer) else output
+        result = ReportCase.of(tuple(replies), failure or plain(output))
+        context = EvaluatorContext(case, output, dollars(result.cost), result.duration, result.output_tokens, gateway)
+        for name, score in {VALID: schema_valid, **dataset.evaluators, **dataset.judges}.items():
+            value = 0.0 if output is None else score(context)
+            result.scores[name] = round(float(await value if inspect.isawaitable(value) else value), 6)
+    result.replies = replies
+    return result
+
+
+def _is_about_the_reply(error: errors.LLMError) -> bool:
+    """Whether a model replied, but with nothing usable: that is a result, and the others are not."""
+    causes = error.errors if isinstance(error, errors.AllCandidatesFailedError) else [error]
+    unusable = (errors.InvalidOutputError, errors.ModelRefusalError)
+    return all(isinstance(each, unusable) or getattr(each, "kind", "") == "unsuitable" for each in causes)
+
+
+@asynccontextmanager
+async def open_session(
+    dataset: Dataset,
+    file: ReplyFile,
+    *,
+    candidate: str = "",
+    live: bool = False,
+    prompts: Path | None = None,
+) -> AsyncIterator[Session]:
+    """Open the gateways. `candidate` replaces the first of the dataset's chain; `live` asks what is not recorded.
+
+    Raises:
+        EvalError: There is no such candidate or chain, or no budget for evals.
+    """
+    config = evaluated(load_config(), dataset.chain, candidate)
+    models = {name: ReplayingModel(file, each) for name, each in config.candidates.items()}
+    with TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/ledger.db"
+        async with EvalGateway.open(config=free(config), prompts=prompts, database_url=url, models=models) as replaying:
+            if not live:
+                yield Session(dataset, file, replaying, None)
+                return
+            if COST_CENTER not in config.budgets.cost_centers:
+                where = load_settings(LLMSettings).config_file
+                raise EvalError(f'{where}: give evals a budget: [budgets.cost_centers.evals], then day = "2"')
+            async with http_client() as client:
+                asked = {
+                    name: RecordingModel(build_model(each, client), file, each)
+                    for name, each in config.candidates.items()
+                    if name == config.chains[dataset.chain][0] or dataset.judges
+                }
+                async with EvalGateway.open(config=config, prompts=prompts, models=asked) as asking:
+                    yield Session(dataset, file, replaying, asking)
+
+
+def evaluated(config: Config, chain: str, candidate: str) -> Config:
+    """Return a configuration whose answers come from one candidate: no cache, no stronger chain, nobody asked."""
+    if chain not in config.chains:
+        raise EvalError(f"no chain is called {chain!r}; there are: {', '.join(config.chains)}")
+    first = candidate or config.chains[chain][0]
+    if first not in config.candidates:
+        raise EvalError(f"no candidate is called {first!r}; there are: {', '.join(config.candidates)}")
+    return config.model_copy(
+        update={
+            "chains": {**config.chains, chain: [first]},
+            "cache": Cache(fresh=0, stale=0),
+            "escalation": Escalation(confidence=0, human=False),
+            "budgets": config.budgets.model_copy(update={"soft_landing": None}),
+        }
+    )
+
+
+def free(config: Config) -> Config:
+    """Return a configuration without caps, rate limits and breaker: a recorded reply costs nothing."""
+    unpaced = {name: each.model_copy(update={"requests_per_minute": None}) for name, each in config.candidates.items()}
+    budgets = Budgets(unlimited=True, interaction=config.budgets.interaction)
+    patient = Breaker(failures=10**9)  # a reply that is missing says nothing about the candidate
+    return config.model_copy(update={"candidates": unpaced, "budgets": budgets, "breaker": patient})
