@@ -143,7 +143,8 @@ def _report(dataset: Dataset, before: EvaluationReport | None, after: Evaluation
     echo(f"{dataset.name}: {len(after.cases)} cases, {side}")
     if before is None:
         before = after
-        echo(f"There is no baseline yet. To accept this as one: {ACCEPT}", err=True)
+        if not options.accept:
+            echo(f"There is no baseline yet. To accept this as one: {ACCEPT}", err=True)
     found = compare(before, after, gating(dataset), dataset.tolerance)
     judged = compare(before, after, [*dataset.judges], dataset.tolerance) if dataset.judges else []
     rows = [

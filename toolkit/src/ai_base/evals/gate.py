@@ -22,6 +22,11 @@ def gating(dataset: Dataset) -> list[str]:
     return [VALID, *dataset.evaluators]
 
 
+def is_recorded(dataset: Dataset) -> bool:
+    """Whether there is anything to gate with: recorded replies, or a baseline."""
+    return any((dataset.folder / name).exists() for name in (REPLIES, BASELINE))
+
+
 async def run_recorded(dataset: Dataset) -> EvaluationReport:
     """Score the recorded replies."""
     async with open_session(dataset, ReplyFile(dataset.folder / REPLIES)) as session:

@@ -83,7 +83,9 @@ class ReplyFile:
         self.replies[reply.key] = Reply.model_validate_json(line)
 
     def difference(self, lines: list[str]) -> str:
-        """Return how a request differs from the nearest that is recorded."""
+        """Say how a request differs from the nearest that is recorded."""
+        if not self.replies:
+            return "nothing is recorded yet"
         recorded = (replay.request_lines(reply.turns[:-1]) for reply in self.replies.values())
         return replay.difference_to_nearest(recorded, lines)
 
@@ -142,7 +144,7 @@ class RecordingModel(WrapperModel):
         price, cost = price_of(self._candidate.model, self._candidate.price), 0
         with suppress(ValueError, ArithmeticError):  # a report that contradicts itself
             cost = price.cost(usage) if price else 0
-        recorded = Reply(kind="question", prompt=row.prompt, chain=row.chain, answer=reply.text, turns=[*turns, reply])
+        recorded = Reply(kind="question", prompt=row.prompt, chain=row.chain, answer="", turns=[*turns, reply])
         recorded.model, recorded.version = response.model_name or self.model_name, row.prompt_version
         recorded.input_tokens, recorded.output_tokens = usage.input_tokens, usage.output_tokens
         recorded.finish_reason, recorded.cost = response.finish_reason or "", cost
