@@ -246,7 +246,7 @@ def test_a_live_run_asks_one_candidate_and_charges_evals(accepted: Eval, provide
     models = [request.body["model"] for request in provider.requests]
     assert models == ["small"] * asked + ["other"] * NUMBER
     assert "20 cases at openai-chat:other, about $0.00" in result.stderr
-    assert "other; prompt triage " in result.stdout
+    assert "now:    other; prompt triage " in result.stdout
     assert (FOLDER / "replies.jsonl").read_text() == recorded
     assert [path.name for path in FOLDER.glob(".*")] == []
     spent = look(f"sqlite:///{Path.cwd()}/ledger.db", lambda ledger: ledger.spend("cost_center"))

@@ -20,7 +20,7 @@ from ai_base.evals.dataset import FOLDER, Dataset
 from ai_base.evals.gate import ACCEPT, BASELINE, CASES, REPLIES, gating
 from ai_base.evals.page import page
 from ai_base.evals.recordings import ReplyFile
-from ai_base.evals.reports import EvaluationReport, combine, compare
+from ai_base.evals.reports import Comparison, EvaluationReport, combine, compare
 from ai_base.evals.run import COST_CENTER, open_session
 from ai_base.llm.commands.tables import money, print_table
 from ai_base.llm.configuration.prices import price_of
@@ -139,40 +139,33 @@ def _estimate(dataset: Dataset, cases: list[Case], options: Options, stored: Eva
 
 def _report(dataset: Dataset, before: EvaluationReport | None, after: EvaluationReport, options: Options) -> bool:
     """Print the outcome, and return whether it is worse."""
-    side = f"{', '.join(after.models)}; prompt {', '.join(map(' '.join, after.prompts.items()))}"
-    echo(f"{dataset.name}: {len(after.cases)} cases, {side}")
     if before is None:
         before = after
         if not options.accept:
             echo(f"There is no baseline yet. To accept this as one: {ACCEPT}", err=True)
     found = compare(before, after, gating(dataset), dataset.tolerance)
     judged = compare(before, after, [*dataset.judges], dataset.tolerance) if dataset.judges else []
-    rows = [
-        (
-            each.score,
-            f"{each.before:.2f}",
-            f"{each.after:.2f}",
-            len(each.worse),
-            len(each.better),
-            f"{each.p:.3f}",
-            verdict,
-        )
-        for each, verdict in [
-            *((each, each.verdict) for each in found),
-            *((each, f"{each.verdict} (not gating)") for each in judged),
-        ]
-    ]
-    print_table(("score", "before", "now", "worse", "better", "p", "verdict"), rows, flexible=["score"])
+    echo(f"{dataset.name}: {len(after.cases)} cases")
+    for label, report in (("before", before), ("now", after)):
+        prompts = ", ".join(map(" ".join, report.prompts.items()))
+        cost = money(dollars(sum(case.cost for case in report.cases.values())))
+        echo(f"{label + ':':<8}{', '.join(report.models)}; prompt {prompts}; {cost}")
+    header = ("score", "before", "now", "worse", "better", "p", "verdict")
+    rows = [(*_cells(each), each.verdict) for each in found]
+    rows += [(*_cells(each), f"{each.verdict} (not gating)") for each in judged]
+    print_table(header, rows, flexible=["score"])
     for score, noise in after.noise.items():
         echo(f"noise of {score}: two runs differ by up to {noise:.3f}")
-    costs = [sum(case.cost for case in side.cases.values()) for side in (before, after)]
-    echo(f"cost {money(dollars(costs[0]))} -> {money(dollars(costs[1]))}")
     for line in gate.describe(found):
         echo(f"WORSE: {line}", err=True)
     if options.html:
         options.html.write_text(page(f"Eval: {dataset.name}", before, after, [*found, *judged]), encoding="utf-8")
         echo(f"page: {options.html}")
     return any(each.verdict == "worse" for each in found)
+
+
+def _cells(each: Comparison) -> tuple[object, ...]:
+    return each.score, f"{each.before:.2f}", f"{each.after:.2f}", len(each.worse), len(each.better), f"{each.p:.3f}"
 
 
 def _accept(dataset: Dataset, stored: EvaluationReport | None, after: EvaluationReport, options: Options) -> None:

@@ -17,6 +17,9 @@ from ai_base.text.invisible import remove_invisible
 # Everything that a model or a case says is escaped where it is put into the page.
 _PAGE = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
+ALIKE = 0.5
+"""Share that two answers have in common, below which all of both counts as different."""
+
 type Piece = tuple[bool, str]
 """Whether a piece of an answer differs from the other answer, and its text."""
 
@@ -71,6 +74,10 @@ def _words(output: object) -> list[str]:
 
 
 def _marked(words: list[str], other: list[str]) -> Iterator[Piece]:
-    for kind, start, end, _, _ in SequenceMatcher(None, words, other, autojunk=False).get_opcodes():
+    matcher = SequenceMatcher(None, words, other, autojunk=False)
+    if matcher.ratio() < ALIKE:
+        yield True, "".join(words)
+        return
+    for kind, start, end, _, _ in matcher.get_opcodes():
         if text := "".join(words[start:end]):
             yield kind != "equal", text

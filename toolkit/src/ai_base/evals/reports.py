@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb, sqrt
 from pathlib import Path
 from statistics import mean, median, variance
@@ -102,7 +102,7 @@ def combine(reports: Sequence[EvaluationReport]) -> EvaluationReport:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One score, before and after."""
+    """One score, before and after, over the cases that both runs have."""
 
     score: str
     before: float
@@ -110,9 +110,28 @@ class Comparison:
     better: tuple[str, ...]
     """Names of the cases."""
     worse: tuple[str, ...]
-    p: float
-    """Chance of so many cases on one side if both sides were equally likely."""
-    verdict: Verdict
+    noise: float
+    """How far the means may be apart by chance; 0 if it was not measured."""
+    certain: bool
+    """Whether a reply that is the same as before scores lower: there is no chance in it."""
+    verdict: Verdict = "unclear"
+
+    @property
+    def p(self) -> float:
+        """Chance of so many cases on one side if both sides were equally likely."""
+        return sign_test(max(len(self.better), len(self.worse)), min(len(self.better), len(self.worse)))
+
+    def judge(self, *, significant: bool) -> Verdict:
+        """Return the verdict."""
+        if self.certain:
+            return "worse"
+        if not self.better and not self.worse:
+            return "same"
+        if self.noise and abs(self.after - self.before) <= self.noise:
+            return "within noise"
+        if not significant:
+            return "unclear"
+        return "worse" if len(self.worse) > len(self.better) else "better"
 
 
 def sign_test(more: int, fewer: int) -> float:
@@ -124,33 +143,36 @@ def sign_test(more: int, fewer: int) -> float:
 def compare(
     before: EvaluationReport, after: EvaluationReport, scores: Collection[str], tolerance: float = 0.0
 ) -> list[Comparison]:
-    """Compare the cases that both reports have, score by score.
+    """Compare two runs case by case, score by score.
 
-    A drop of a case whose replies are the same is worse at once: there is no chance in it. Otherwise the sign test
-    decides, at `ALPHA` divided by the number of scores; a difference of the means within the noise is called that.
+    The sign test decides at `ALPHA`, which the scores share by Holm's method: the smallest p may be `ALPHA` divided by
+    their number, the next one `ALPHA` divided by one less, and so on.
+
+    Raises:
+        EvalError: The runs have no case in common.
     """
-    names = [name for name in after.cases if name in before.cases]
-    if not names:
+    if not (names := [name for name in after.cases if name in before.cases]):
         raise EvalError("the two runs have no case in common. Accept a new baseline: make eval ACCEPT=1")
-    return [_compare(score, before, after, names, tolerance, ALPHA / len(scores)) for score in scores]
+    found = [_compare(score, before, after, names, tolerance) for score in scores]
+    significant: set[str] = set()
+    for each in sorted(found, key=lambda each: each.p):
+        if each.p > ALPHA / (len(found) - len(significant)):
+            break
+        significant.add(each.score)
+    return [replace(each, verdict=each.judge(significant=each.score in significant)) for each in found]
 
 
-def _compare(  # noqa: PLR0913, PLR0917
-    score: str, before: EvaluationReport, after: EvaluationReport, names: list[str], tolerance: float, alpha: float
+def _compare(
+    score: str, before: EvaluationReport, after: EvaluationReport, names: Sequence[str], tolerance: float
 ) -> Comparison:
-    change = {name: after.cases[name].scores[score] - before.cases[name].scores.get(score, 0.0) for name in names}
-    better = tuple(name for name in names if change[name] > tolerance)
-    worse = tuple(name for name in names if change[name] < -tolerance)
-    p = sign_test(max(len(better), len(worse)), min(len(better), len(worse)))
-    noise = max(before.noise.get(score, 0.0), after.noise.get(score, 0.0))
-    verdict: Verdict = "worse" if len(worse) > len(better) else "better"
-    if any(after.cases[name].said == before.cases[name].said for name in worse):
-        verdict = "worse"
-    elif not better and not worse:
-        verdict = "same"
-    elif abs(mean(change.values())) <= noise:
-        verdict = "within noise"
-    elif p > alpha:
-        verdict = "unclear"
-    now = mean(after.cases[name].scores[score] for name in names)
-    return Comparison(score, now - mean(change.values()), now, better, worse, p, verdict)
+    pairs = {name: (before.cases[name].scores.get(score, 0.0), after.cases[name].scores[score]) for name in names}
+    worse = tuple(name for name, (then, now) in pairs.items() if now < then - tolerance)
+    return Comparison(
+        score=score,
+        before=mean(then for then, _ in pairs.values()),
+        after=mean(now for _, now in pairs.values()),
+        better=tuple(name for name, (then, now) in pairs.items() if now > then + tolerance),
+        worse=worse,
+        noise=max(before.noise.get(score, 0.0), after.noise.get(score, 0.0)),
+        certain=any(after.cases[name].said == before.cases[name].said for name in worse),
+    )
