@@ -95,6 +95,7 @@ def test_hostile_text_comes_out_intact(bare_template: Path, tmp_path: Path, text
         ("capabilities", ["telepathy"], "capabilities"),
         ("capabilities", ["documents"], "Choose llm as well: documents needs it"),
         ("capabilities", ["agent", "notebooks"], "Choose llm as well: agent needs it"),
+        ("capabilities", ["evals"], "Choose llm as well: evals needs it"),
         ("llm_providers", ["delphi"], "llm_providers"),
         ("llm_providers", [], "Choose at least one, such as: openai"),
     ],

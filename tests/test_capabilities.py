@@ -1,4 +1,4 @@
-"""`documents` and `agent` are switched on and off by an update, which leaves what is the user's own as it is."""
+"""`documents`, `agent` and `evals` are switched on and off by an update, which leaves what is the user's own as it is."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +12,13 @@ from plumbum import local
 EXAMPLE = {
     "documents": ["config/prompts/documents.md", "documents/plans.md", "tests/functional/test_documents.py"],
     "agent": ["config/prompts/assistant.md", "src/shop/assistant.py", "tests/functional/test_assistant.py"],
+    "evals": ["evals/triage/cases.jsonl", "src/shop/evals.py", "tests/functional/test_evals.py"],
 }
 LIBRARY = {"documents": "toolkit/src/ai_base/documents/ask.py", "agent": "toolkit/src/ai_base/agent/loop.py"}
-EVERYTHING = ["llm", "documents", "agent"]
+LIBRARY |= {"evals": "toolkit/src/ai_base/evals/run.py"}
+# What is recorded with the prompt and the model of a new project is not brought to an older one.
+RECORDED = ["evals/triage/replies.jsonl", "evals/triage/baseline.json"]
+EVERYTHING = ["llm", "documents", "agent", "evals"]
 
 
 @pytest.fixture(autouse=True)
@@ -52,17 +56,39 @@ def contents(project: Path) -> dict[str, str]:
     return {name: (project / name).read_text("utf-8") for name in names if name != "README.md"}
 
 
-def test_both_are_switched_on_and_off_again(template: Path, tmp_path: Path) -> None:
+def test_all_are_switched_on_and_off_again(template: Path, tmp_path: Path) -> None:
     project = started(template, tmp_path / "shop", "llm")
     before = contents(project)
 
     update(project, capabilities=EVERYTHING)
 
-    assert contents(project) == contents(started(template, tmp_path / "fresh", *EVERYTHING))
+    fresh = contents(started(template, tmp_path / "fresh", *EVERYTHING))
+    assert contents(project) == {name: text for name, text in fresh.items() if name not in RECORDED}
+    assert {*RECORDED} < {*fresh}
     update(project, capabilities=["llm"])
-    embeddings = contents(project).pop("config/llm.toml")
+    config = contents(project).pop("config/llm.toml")
     assert contents(project) | {"config/llm.toml": ""} == before | {"config/llm.toml": ""}
-    assert "[candidates.embedding]" in embeddings  # the configuration is the user's own
+    assert "[candidates.embedding]" in config  # the configuration is the user's own
+    assert "[budgets.cost_centers.evals]" in config
+
+
+def test_switching_evals_on_merges_its_budget_into_a_configuration_that_was_edited(
+    template: Path, tmp_path: Path
+) -> None:
+    project = started(template, tmp_path / "shop", "llm")
+    config = project / "config/llm.toml"
+    edit(config, 'support = { day = "5", month = "100" }', 'support = { day = "7" }\nsales = { day = "1" }')
+    edit(config, "max_bytes = 100_000", "max_bytes = 50_000")
+    commit(project)
+
+    update(project, capabilities=["llm", "evals"])
+
+    text = config.read_text("utf-8")
+    assert 'sales = { day = "1" }\n' in text
+    assert "max_bytes = 50_000" in text
+    assert (
+        '[budgets.cost_centers.evals]  # `make eval LIVE=1`, `make eval RECORD=1` and `make drift`\nday = "2"' in text
+    )
 
 
 def test_switching_documents_on_merges_its_model_into_a_configuration_that_was_edited(

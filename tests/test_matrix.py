@@ -65,3 +65,39 @@ def test_a_project_validates(template: Path, tmp_path: Path, name: str) -> None:
         assert any(requirement.startswith(library) for requirement in wanted)
         module = {"scikit-learn": "sklearn"}.get(library, library)
         run(".venv/bin/python", "-c", f"import {module}", cwd=project)
+
+
+def test_recorded_evals_gate_and_go_with_the_example(template: Path, tmp_path: Path) -> None:
+    project = render(template, tmp_path / "project", capabilities=["llm", "evals"], llm_providers=["mistral"])
+    prompt = project / "config/prompts/triage.md"
+    wording = prompt.read_text("utf-8")
+
+    def commit() -> None:
+        run("git", "add", "--all", cwd=project)
+        run("git", "commit", "--quiet", "--message", "feat: ours", cwd=project)
+
+    run("make", "init", cwd=project)
+    assert "validate-branch: all passed" in run("make", "validate-branch", cwd=project).stdout
+    commit()
+
+    prompt.write_text(wording.replace("Triage this", "Please triage this"), encoding="utf-8")
+    assert "make eval RECORD=1" in run("make", "test-functional", cwd=project, expect=2).stdout
+    run("make", "eval", "RECORD=1", cwd=project)
+    run("make", "test-functional", cwd=project)
+    commit()
+
+    prompt.write_text(wording.replace("<ticket>", "").replace("</ticket>", ""), encoding="utf-8")  # says what is data
+    assert "WORSE: category fell from 0.83 to " in run("make", "eval", "RECORD=1", cwd=project, expect=2).stdout
+    assert "category fell from 0.83 to " in run("make", "test-functional", cwd=project, expect=2).stdout
+    assert "category" in run("make", "eval-compare", "FROM=HEAD", cwd=project, expect=2).stdout
+    run("git", "checkout", "--quiet", ".", cwd=project)
+
+    output = run("make", "eval", "LIVE=1", "REPEAT=2", "HTML=eval.html", cwd=project).stdout
+    assert "noise of category: two runs differ by up to 0.000" in output
+    assert "nothing moved in 5 cases" in run("make", "drift", "LIMIT=5", cwd=project).stdout
+    assert run("git", "status", "--porcelain", cwd=project).stdout == ""
+
+    run("make", "remove-example", cwd=project)
+    assert "validate-branch: all passed" in run("make", "validate-branch", cwd=project).stdout
+    assert "docs/evals.md shows one" in run("make", "eval", cwd=project, expect=2).stdout
+    assert not (project / "evals").exists()

@@ -17,7 +17,7 @@ CAPABILITIES = [
     list(chosen)
     for count in range(len(CHOICES["capabilities"]) + 1)
     for chosen in itertools.combinations(CHOICES["capabilities"], count)
-    if "llm" in chosen or not {"documents", "agent"} & {*chosen}
+    if "llm" in chosen or not {"documents", "agent", "evals"} & {*chosen}
 ]
 # The library's own metadata and its checklist name all that it can do.
 EXEMPT = {"toolkit/pyproject.toml", "toolkit/README.md", "toolkit/docs/checklist.md"}
@@ -43,6 +43,7 @@ TRACES = {
         r"|candidates\.embedding\]|embeddings = \[|retrieval|numpy\.\*|obstore|pypdf|text_splitter"
     ),
     "agent": r"SimpleReActAgent|ai_base[./]agent\b|/agent/|agent\.md|assistant\.|def assist|report_run",
+    "evals": r"ai_base[./]evals|\bevals/|evals\.(py|md)|\bevals =|cost_centers\.evals|make eval|DATASETS|drift|/evals\b",
     "notebooks": r"notebook|jupyter|ipynb|nbclient|nbstripout|ipykernel",
 }
 
@@ -92,6 +93,7 @@ def test_a_trace_would_be_found() -> None:
     assert find_trace("notebooks", Path("notebooks/x.py"), "")
     assert find_trace("documents", Path("x.py"), "from ai_base.documents import Documents")
     assert find_trace("agent", Path("src/shop/assistant.py"), "")
+    assert find_trace("evals", Path("evals/triage/cases.jsonl"), "")
     assert not find_trace("llm", Path("toolkit/README.md"), "gateway")
 
 
@@ -144,7 +146,7 @@ def check_metadata(project: Path, answers: dict[str, Any]) -> None:
     assert (metadata["name"], metadata["requires-python"]) == ("support-triage", f">={answers['python_version']}")
     assert named == newer
     providers = answers.get("llm_providers", [])
-    extras = [name for name in ("llm", "documents", "agent") if name in answers["capabilities"]]
+    extras = [name for name in ("llm", "documents", "agent", "evals") if name in answers["capabilities"]]
     library = f"ai-base[{','.join([*extras, *providers])}]" if extras else "ai-base"
     assert required - set(answers["ml_libraries"]) == {library, "pydantic", "typer"}
     assert required >= set(answers["ml_libraries"])

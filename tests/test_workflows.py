@@ -76,7 +76,23 @@ def test_the_files_follow_githubs_schemas(default_project: Path, schema: str) ->
 
 def test_no_workflow_needs_a_secret(default_project: Path) -> None:
     for path in [*workflow_files(default_project), *workflow_files(ROOT)]:
-        assert "secrets." not in path.read_text("utf-8")
+        assert "secrets." not in path.read_text("utf-8") or path.name == "drift.yml"
+
+
+def test_drift_is_off_until_its_secret_is_set_whose_name_stands_once(tmp_path: Path) -> None:
+    text = (ROOT / ".github/workflows/drift.yml").read_text("utf-8")
+    checkout, key, *others = yaml.safe_load(text)["jobs"]["drift"]["steps"]
+
+    assert len(re.findall(r"secrets\.", text)) == 1
+    assert "run" not in checkout
+    assert [step.get("if") for step in others] == ["steps.key.outputs.found == 'true'"] * 2 + ["failure()"]
+    for dotenv, found in (("", ""), ("OPENAI_API_KEY=x", "found=true\n")):
+        (tmp_path / "outputs").write_text("", encoding="utf-8")
+        settings = environment(GITHUB_OUTPUT=str(tmp_path / "outputs"), DOTENV=dotenv)
+        run("bash", "-e", "-c", key["run"], cwd=tmp_path, env=settings)
+        assert (tmp_path / "outputs").read_text("utf-8") == found
+        assert (tmp_path / ".env").exists() == bool(found)
+    assert (tmp_path / ".env").read_text("utf-8") == "OPENAI_API_KEY=x\n"
 
 
 def test_ci_runs_where_and_when_it_must(default_project: Path) -> None:

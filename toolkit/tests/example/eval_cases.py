@@ -1,17 +1,22 @@
 """What the tests of evals evaluate: the triage of tickets by a provider on this machine, which has moods."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from example_app import Triage
+from typer.testing import Result
 
 from ai_base.evals import Dataset, EvaluatorContext
 from ai_base.evals.evaluators import fields, within
+from ai_base.evals.gate import problems
 from ai_base.llm import Answer, Gateway
 from ai_base.testing.loopback import Reply
 
 WORDS = {"charged": "billing", "crashes": "bug", "how": "question"}
+FOLDER = Path("evals/triage")
 CONFIG = """
 [candidates.main]
 model = "openai-chat:small"
@@ -49,9 +54,30 @@ def brief(case: EvaluatorContext) -> bool:
     return len(case.output.summary.split()) <= 8
 
 
+def write(name: str, text: str) -> None:
+    """Write a file of the project."""
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def rows(result: Result) -> list[list[str]]:
+    """Read the table: the words of each line."""
+    return [line.split() for line in result.stdout.splitlines()]
+
+
+def gate() -> list[str]:
+    """Check the recorded replies, as a project's test does."""
+    return asyncio.run(problems(TRIAGE))
+
+
 DATASETS = [
     Dataset("triage", triage, {"category": fields("category"), "urgency": within(1, "urgency"), "brief": brief})
 ]
+[TRIAGE] = DATASETS
+
+type Eval = Callable[..., Result]
+"""Runs a command: `run(\"eval\", \"--live\")`."""
 
 
 def cases() -> str:

@@ -20,7 +20,7 @@ from ai_base.evals.dataset import FOLDER, Dataset
 from ai_base.evals.gate import ACCEPT, BASELINE, CASES, REPLIES, gating
 from ai_base.evals.page import page
 from ai_base.evals.recordings import ReplyFile
-from ai_base.evals.reports import Comparison, EvaluationReport, combine, compare
+from ai_base.evals.reports import NOISE, Comparison, EvaluationReport, combine, compare
 from ai_base.evals.run import COST_CENTER, open_session
 from ai_base.llm.commands.tables import money, print_table
 from ai_base.llm.configuration.prices import price_of
@@ -154,8 +154,8 @@ def _report(dataset: Dataset, before: EvaluationReport | None, after: Evaluation
     rows = [(*_cells(each), each.verdict) for each in found]
     rows += [(*_cells(each), f"{each.verdict} (not gating)") for each in judged]
     print_table(header, rows, flexible=["score"])
-    for score, noise in after.noise.items():
-        echo(f"noise of {score}: two runs differ by up to {noise:.3f}")
+    for score, deviation in after.noise.items():
+        echo(f"noise of {score}: two runs differ by up to {NOISE * deviation * 2**0.5:.3f}")
     for line in gate.describe(found):
         echo(f"WORSE: {line}", err=True)
     if options.html:

@@ -28,7 +28,8 @@ def fields(*names: str) -> Evaluator:
 
     def score(case: EvaluatorContext) -> float:
         output, wanted = plain(case.output), names or tuple(case.expected)
-        return sum(name in output and output[name] == case.expected[name] for name in wanted) / len(wanted)
+        equal = [name for name in wanted if name in output and output[name] == case.expected[name]]
+        return len(equal) / len(wanted)
 
     return score
 

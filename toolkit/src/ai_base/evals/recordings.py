@@ -5,9 +5,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 from pydantic import ValidationError
 from pydantic_ai.messages import FinishReason, ModelResponse
@@ -44,7 +42,7 @@ class Reply(Recording):
     """As the provider reports it."""
     version: str = ""
     """Of the prompt."""
-    finish_reason: str = ""
+    finish_reason: FinishReason | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     cost: int = 0
@@ -116,13 +114,10 @@ class ReplayingModel(Double):
         if (reply := self._file.replies.get(replay.request_key(lines))) is None:
             raise MissingReplyError(lines)
         replies_of_case.get().append(reply)
-        given = {
-            "model_name": reply.model,
-            "usage": RequestUsage(input_tokens=reply.input_tokens, output_tokens=reply.output_tokens),
-        }
-        if reply.finish_reason in get_args(FinishReason):
-            given["finish_reason"] = reply.finish_reason
-        return Step(replace(replay.response_of(reply.turns[-1]), **given))
+        response = replay.response_of(reply.turns[-1])
+        response.model_name, response.finish_reason = reply.model, reply.finish_reason or response.finish_reason
+        response.usage = RequestUsage(input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
+        return Step(response)
 
 
 class RecordingModel(WrapperModel):
@@ -147,6 +142,6 @@ class RecordingModel(WrapperModel):
         recorded = Reply(kind="question", prompt=row.prompt, chain=row.chain, answer="", turns=[*turns, reply])
         recorded.model, recorded.version = response.model_name or self.model_name, row.prompt_version
         recorded.input_tokens, recorded.output_tokens = usage.input_tokens, usage.output_tokens
-        recorded.finish_reason, recorded.cost = response.finish_reason or "", cost
+        recorded.finish_reason, recorded.cost = response.finish_reason, cost
         recorded.duration = round(duration, 3)
         self._file.add(recorded)

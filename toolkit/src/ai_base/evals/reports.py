@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import comb, sqrt
 from pathlib import Path
-from statistics import mean, median, variance
+from statistics import mean, variance
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError
@@ -15,8 +15,8 @@ from ai_base.evals.recordings import Reply
 
 ALPHA = 0.05
 """Chance of a false alarm of one comparison, all its scores together."""
-NOISE = 1.96
-"""Standard errors within which 95 % of the differences between two runs of the same thing are."""
+NOISE = 2.58
+"""Standard errors within which 99 % of the differences between two runs of the same thing are."""
 
 type Verdict = Literal["same", "better", "worse", "within noise", "unclear"]
 
@@ -59,7 +59,9 @@ class EvaluationReport(BaseModel):
     prompts: dict[str, str]
     """Their versions."""
     noise: dict[str, float] = {}
-    """By score: how far the means of two runs of the same thing are apart by chance, at most, in 95 of 100 cases."""
+    """Standard deviation of the mean of one run, by score; empty or 0 if it is not known."""
+    runs: int = 1
+    """How many runs the scores are the means of."""
     cases: dict[str, ReportCase]
 
     @classmethod
@@ -89,14 +91,15 @@ def report_of(cases: Mapping[str, ReportCase]) -> EvaluationReport:
 
 
 def combine(reports: Sequence[EvaluationReport]) -> EvaluationReport:
-    """Combine runs of the same thing: the median of each score, and the noise between the runs."""
-    combined, runs = reports[0].model_copy(deep=True), len(reports)
+    """Combine runs of the same thing: the mean of each score, and the noise between the runs."""
+    if len(reports) == 1:
+        return reports[0]
+    combined = reports[0].model_copy(deep=True, update={"runs": len(reports)})
     for name, case in combined.cases.items():
-        case.scores = {score: median(each.cases[name].scores[score] for each in reports) for score in case.scores}
-    if runs > 1:
-        for score in next(iter(combined.cases.values())).scores:
-            spread = sum(variance([each.cases[name].scores[score] for each in reports]) for name in combined.cases)
-            combined.noise[score] = NOISE * sqrt(spread * (1 + 1 / runs)) / len(combined.cases)
+        case.scores = {score: mean(each.cases[name].scores[score] for each in reports) for score in case.scores}
+    for score in next(iter(combined.cases.values())).scores:
+        spread = sum(variance([each.cases[name].scores[score] for each in reports]) for name in combined.cases)
+        combined.noise[score] = sqrt(spread) / len(combined.cases)
     return combined
 
 
@@ -111,7 +114,7 @@ class Comparison:
     """Names of the cases."""
     worse: tuple[str, ...]
     noise: float
-    """How far the means may be apart by chance; 0 if it was not measured."""
+    """How far the means are apart by chance at most, in 99 of 100 comparisons; 0 if that is not known."""
     certain: bool
     """Whether a reply that is the same as before scores lower: there is no chance in it."""
     verdict: Verdict = "unclear"
@@ -127,8 +130,9 @@ class Comparison:
             return "worse"
         if not self.better and not self.worse:
             return "same"
-        if self.noise and abs(self.after - self.before) <= self.noise:
-            return "within noise"
+        if self.noise:
+            change = self.after - self.before
+            return "within noise" if abs(change) <= self.noise else "better" if change > 0 else "worse"
         if not significant:
             return "unclear"
         return "worse" if len(self.worse) > len(self.better) else "better"
@@ -137,7 +141,7 @@ class Comparison:
 def sign_test(more: int, fewer: int) -> float:
     """Return the exact chance that at least `more` of `more + fewer` fair coins fall on one given side."""
     total = more + fewer
-    return sum(comb(total, count) for count in range(more, total + 1)) / 2**total
+    return sum(comb(total, count) for count in range(more, total + 1)) / (1 << total)
 
 
 def compare(
@@ -145,8 +149,9 @@ def compare(
 ) -> list[Comparison]:
     """Compare two runs case by case, score by score.
 
-    The sign test decides at `ALPHA`, which the scores share by Holm's method: the smallest p may be `ALPHA` divided by
-    their number, the next one `ALPHA` divided by one less, and so on.
+    A difference of the means is compared with the noise, where that is known. Otherwise the sign test decides at
+    `ALPHA`, which the scores share by Holm's method: the smallest p may be `ALPHA` divided by their number, the next
+    one `ALPHA` divided by one less, and so on.
 
     Raises:
         EvalError: The runs have no case in common.
@@ -167,12 +172,13 @@ def _compare(
 ) -> Comparison:
     pairs = {name: (before.cases[name].scores.get(score, 0.0), after.cases[name].scores[score]) for name in names}
     worse = tuple(name for name, (then, now) in pairs.items() if now < then - tolerance)
+    deviation = max(before.noise.get(score, 0.0), after.noise.get(score, 0.0))
     return Comparison(
         score=score,
         before=mean(then for then, _ in pairs.values()),
         after=mean(now for _, now in pairs.values()),
         better=tuple(name for name, (then, now) in pairs.items() if now > then + tolerance),
         worse=worse,
-        noise=max(before.noise.get(score, 0.0), after.noise.get(score, 0.0)),
+        noise=NOISE * deviation * sqrt(1 / before.runs + 1 / after.runs),
         certain=any(after.cases[name].said == before.cases[name].said for name in worse),
     )

@@ -44,11 +44,11 @@ VALID = "valid"
 class EvalGateway(Gateway):
     """A gateway that charges everything to `evals`, and whose answers come from a model or not at all."""
 
-    async def ask(self, *args: Any, **options: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
+    async def ask(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
         """Ask without a fallback: an evaluation is about the model."""
         return await super().ask(*args, **{**options, "fallback": None, "human": False})
 
-    def interaction(self, name: str, **options: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
+    def interaction(self, name: str, **options: Any) -> Any:  # noqa: ANN401
         """Start an interaction that the cost centre `evals` pays for."""
         return super().interaction(name, **{**options, "cost_center": COST_CENTER})
 
