@@ -1,4 +1,4 @@
-"""`documents`, `agent` and `evals` are switched on and off by an update, which leaves what is the user's own as it is."""
+"""Capabilities are switched on and off by an update, which leaves what is the user's own as it is."""
 
 from collections.abc import Iterator
 from pathlib import Path

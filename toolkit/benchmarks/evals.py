@@ -1,6 +1,7 @@
 """What recorded evals cost next to importing pydantic-evals, and how often a comparison is wrong.
 
-CPU time is that of whole processes, the median of several that take turns. pydantic-evals needs a Python of its own:
+CPU time is the median of several processes that take turns. The recorded cases run in a process that has imported the
+gateway, as a project's tests have. pydantic-evals needs a Python of its own:
 
     python benchmarks/evals.py --peer /path/to/venv/bin/python
 
@@ -27,6 +28,7 @@ from ai_base.evals.evaluators import fields
 from ai_base.evals.gate import problems
 from ai_base.evals.reports import EvaluationReport, ReportCase, combine, compare
 from ai_base.llm import Gateway
+from ai_base.logging import configure_logging
 
 CASES, RUNS = 200, 5
 REPETITIONS = 200
@@ -77,13 +79,15 @@ def measure_cpu(peer: str) -> bool:
         (folder / "evals/triage/cases.jsonl").write_text(lines)
         ours = [sys.executable, __file__]
         child_seconds(*ours, "--record", cwd=folder)
-        measured: dict[str, list[float]] = {"ours": [], "import": []}
+        measured: dict[str, list[float]] = {"idle": [], "recorded": [], "import": []}
         for _ in range(RUNS):
-            measured["ours"].append(child_seconds(*ours, "--recorded", cwd=folder))
+            measured["idle"].append(child_seconds(*ours, "--idle", cwd=folder))
+            measured["recorded"].append(child_seconds(*ours, "--recorded", cwd=folder))
             measured["import"].append(child_seconds(peer, "-c", "import pydantic_evals", cwd=folder))
-        recorded, imported = (statistics.median(each) for each in measured.values())
-    print(f"{CASES} recorded cases, a whole process: {recorded:.2f} s of CPU")
-    print(f"import pydantic_evals:                   {imported:.2f} s of CPU ({recorded / imported:.2f} of it)")
+        idle, whole, imported = (statistics.median(each) for each in measured.values())
+    recorded = whole - idle
+    print(f"{CASES} recorded cases:    {recorded:.2f} s of CPU, after {idle:.2f} s of imports")
+    print(f"import pydantic_evals: {imported:.2f} s of CPU; the cases take {recorded / imported:.2f} of it")
     return recorded < imported
 
 
@@ -147,7 +151,11 @@ def main() -> int:
     parser.add_argument("--peer", help="a Python that has pydantic-evals")
     parser.add_argument("--record", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--recorded", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--idle", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    configure_logging("ERROR", "json")
+    if given.idle:
+        return 0
     if given.record:
         record()
         return 0

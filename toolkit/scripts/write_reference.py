@@ -20,6 +20,7 @@ from reference_types import meanings, parts_of, rows_of
 from ai_base.cli import create_app
 from ai_base.documents.commands import app as documents_commands
 from ai_base.documents.settings import DocumentsSettings
+from ai_base.evals.commands import create_commands
 from ai_base.llm.commands import app as llm_commands
 from ai_base.llm.configuration.config import Config
 from ai_base.llm.configuration.prompts import FrontMatter
@@ -91,6 +92,7 @@ def commands() -> str:
     app = create_app("ai_base", AppSettings)
     app.add_typer(llm_commands)
     app.add_typer(documents_commands, name="documents")
+    app.add_typer(create_commands("my_app.evals"))
     return page(
         "Commands",
         "In a project, `uv run my_app COMMAND`; `my_app` is the name of your package. `-v` before the command shows "
