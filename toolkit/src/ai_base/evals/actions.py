@@ -83,6 +83,8 @@ async def _evaluate(dataset: Dataset, options: Options) -> bool:
             before = await _run(dataset, cases, options, then / prompts.relative_to(find_root()), old)
     elif options.record:
         ReplyFile(replies).keep_only(reply for case in after.cases.values() for reply in case.replies)
+    for interrupted in dataset.folder.glob(f".live-{options.model or 'first'}-*") if options.live else ():
+        interrupted.unlink()
     worse = _report(dataset, before, after, options)
     if options.accept:
         _accept(dataset, baseline, after, options)
@@ -105,7 +107,7 @@ async def drift(chosen: Sequence[Dataset], limit: int) -> int:
 async def _run(
     dataset: Dataset, cases: list[Case], options: Options, prompts: Path, recorded: list[Path]
 ) -> EvaluationReport:
-    """Run a dataset as often as wanted. Live replies go to a file of their own, which is deleted in the end."""
+    """Run a dataset as often as wanted. Live replies go to other files, from which an interrupted run goes on."""
     asks, reports = options.live or options.record, []
     for number in range(options.repeat):
         live = dataset.folder / f".live-{options.model or 'first'}-{number}.jsonl"
@@ -115,8 +117,6 @@ async def _run(
         async with open_session(dataset, file, candidate=options.model, live=asks, prompts=prompts) as session:
             with _progress(len(cases) if asks else 0, dataset.name) as bar:
                 reports.append(await session.run(cases, lambda: bar.update(1)))
-    for number in range(options.repeat if options.live else 0):
-        (dataset.folder / f".live-{options.model or 'first'}-{number}.jsonl").unlink(missing_ok=True)
     return combine(reports)
 
 
