@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,9 +23,6 @@ from ai_base.llm.interaction import current_interaction
 from ai_base.testing import replay
 from ai_base.testing.doubles import Call, Double, ScriptError, Step
 from ai_base.text.scrub import scrub
-
-replies_of_case: ContextVar[list["Reply"]] = ContextVar("replies_of_case")
-"""The replies that the case in this task was given."""
 
 
 class MissingReplyError(ScriptError):
@@ -54,6 +52,19 @@ class Reply(Recording):
     def key(self) -> str:
         """Equal for equal requests."""
         return replay.request_key(replay.request_lines(self.turns[:-1]))
+
+
+@dataclass
+class CaseLog:
+    """What the models of a recorded run gave to one case."""
+
+    replies: list[Reply] = field(default_factory=list)
+    missing: MissingReplyError | None = None
+    """The first request that is not recorded, even where the code under evaluation swallowed the error."""
+
+
+case_log: ContextVar[CaseLog] = ContextVar("case_log")
+"""The log of the case in this task."""
 
 
 class ReplyFile:
@@ -112,8 +123,9 @@ class ReplayingModel(Double):
     def _step(self, call: Call) -> Step:
         lines = replay.request_lines(request_turns(call, self._candidate))
         if (reply := self._file.replies.get(replay.request_key(lines))) is None:
-            raise MissingReplyError(lines)
-        replies_of_case.get().append(reply)
+            missing = case_log.get().missing = MissingReplyError(lines)
+            raise missing
+        case_log.get().replies.append(reply)
         response = replay.response_of(reply.turns[-1])
         response.model_name, response.finish_reason = reply.model, reply.finish_reason or response.finish_reason
         response.usage = RequestUsage(input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)

@@ -14,12 +14,12 @@ from ai_base.evals.cases import Case, EvalError
 from ai_base.evals.dataset import Dataset, EvaluatorContext
 from ai_base.evals.evaluators import plain, schema_valid
 from ai_base.evals.recordings import (
+    CaseLog,
     MissingReplyError,
     RecordingModel,
     ReplayingModel,
-    Reply,
     ReplyFile,
-    replies_of_case,
+    case_log,
 )
 from ai_base.evals.reports import EvaluationReport, ReportCase, report_of
 from ai_base.llm import errors
@@ -117,8 +117,8 @@ async def evaluate(gateway: Gateway, dataset: Dataset, case: Case) -> ReportCase
         MissingReplyError: A request is not recorded.
         LLMError: There was no answer for a reason that says nothing about the answer, such as a budget or an outage.
     """
-    replies: list[Reply] = []
-    replies_of_case.set(replies)
+    log = CaseLog()
+    case_log.set(log)
     output, failure = None, ""
     with attributed_to(cost_center=COST_CENTER):
         try:
@@ -127,13 +127,15 @@ async def evaluate(gateway: Gateway, dataset: Dataset, case: Case) -> ReportCase
             if isinstance(error, errors.LLMError) and not _is_about_the_reply(error):
                 raise
             failure = scrub(f"{type(error).__name__}: {error}")
+        if log.missing:
+            raise log.missing
         output = output.output if isinstance(output, Answer) else output
-        result = ReportCase.of(tuple(replies), failure or plain(output))
+        result = ReportCase.of(log.replies, failure or plain(output))
         context = EvaluatorContext(case, output, dollars(result.cost), result.duration, result.output_tokens, gateway)
         for name, score in {VALID: schema_valid, **dataset.evaluators, **dataset.judges}.items():
             value = 0.0 if output is None else score(context)
             result.scores[name] = round(float(await value if inspect.isawaitable(value) else value), 6)
-    result.replies = replies
+    result.replies = log.replies
     return result
 
 

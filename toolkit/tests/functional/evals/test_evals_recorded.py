@@ -5,10 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import eval_cases
 import pytest
 from eval_cases import FOLDER, NUMBER, PROMPT, TRIAGE, Eval, answer, cases, gate, rows, write
 
 from ai_base.evals.cases import EvalError
+from ai_base.llm import Gateway
 from ai_base.testing.loopback import LoopbackProvider
 
 
@@ -49,6 +51,22 @@ def test_a_change_of_prompt_or_model_is_a_miss_that_names_the_command(
     assert "To ask the model and record: make eval RECORD=1" in result.stderr
     assert shown in result.stderr
     with pytest.raises(EvalError, match="RECORD=1"):
+        gate()
+
+
+def test_a_miss_that_the_code_swallows_is_a_miss(accepted: Eval, monkeypatch: pytest.MonkeyPatch) -> None:
+    del accepted
+
+    async def careless(gateway: Gateway, inputs: dict[str, Any]) -> object:
+        try:
+            return await eval_cases.triage(gateway, inputs)
+        except BaseException:  # noqa: BLE001
+            return {"category": "billing", "urgency": 3}
+
+    monkeypatch.setitem(vars(TRIAGE), "task", careless)
+    write("config/prompts/triage.md", f"Please! {PROMPT}")
+
+    with pytest.raises(EvalError, match="ask what is not recorded"):
         gate()
 
 
