@@ -43,7 +43,7 @@ TRACES = {
         r"|candidates\.embedding\]|embeddings = \[|retrieval|numpy\.\*|obstore|pypdf|text_splitter"
     ),
     "agent": r"SimpleReActAgent|ai_base[./]agent\b|/agent/|agent\.md|assistant\.|def assist|report_run",
-    "evals": r"ai_base[./]evals|\bevals/|evals\.(py|md)|cost_centers\.evals|make (eval|drift)|DATASETS|drift\.yml|/evals\b",
+    "evals": r"ai_base[./]evals|\bevals/|evals\.(py|md)|cost_centers\.evals|make (eval|drift)|DATASETS|drift\.yml",
     "notebooks": r"notebook|jupyter|ipynb|nbclient|nbstripout|ipykernel",
 }
 
