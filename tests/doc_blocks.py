@@ -20,7 +20,7 @@ FENCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 TYPED = re.compile(r"^\$ ((?:.*\\\n)*.*)$", re.MULTILINE)
-RUN, WRITTEN = {"console", "python", "text"}, {"python", "toml", "ini", "markdown", "yaml"}
+RUN, WRITTEN = {"console", "python", "text"}, {"python", "toml", "ini", "json", "markdown", "yaml"}
 TABLE = re.compile(r"^(?=\[)", re.MULTILINE)
 LOAD = "from ai_base.llm.configuration.project_files import load_config\nload_config()"
 

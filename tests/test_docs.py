@@ -18,7 +18,7 @@ from harness import CHOICES, ROOT, environment, render, run
 
 DOCS = ROOT / "docs"
 WRITTEN_ELSEWHERE = {"adr", "walk.md"}  # decisions show no commands; a test of its own types the walk
-NOT_RUN = 7  # blocks that need another system, a token, a password or another Python
+NOT_RUN = 8  # blocks that need another system, a token, a password or another Python
 PAGES = {
     str(page.relative_to(DOCS)): page
     for page in sorted(DOCS.rglob("*.md"))

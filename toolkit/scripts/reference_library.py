@@ -111,6 +111,7 @@ _API = {
     "The gateway": ["ai_base.llm"],
     "Agents": ["ai_base.agent"],
     "Documents": ["ai_base.documents"],
+    "Evals": ["ai_base.evals", "ai_base.evals.evaluators"],
     "Doubles and faults": ["ai_base.testing.doubles", "ai_base.testing.faults"],
     "A provider on this machine": ["ai_base.testing.loopback"],
     "Recordings": ["ai_base.testing.replay"],
@@ -132,7 +133,9 @@ def api() -> str:
                 if not each.startswith("_") and getattr(value, "__module__", "") == name and described(value)
             ]
             objects = [getattr(module, each) for each in public]
-            paths = dict.fromkeys(f"{each.__module__}.{each.__qualname__}" for each in objects)
+            paths = dict.fromkeys(
+                f"{each.__module__}.{getattr(each, '__qualname__', each.__name__)}" for each in objects
+            )
             parts.append(f"From `{name}`:\n")
             parts += [f"::: {path}\n" for path in paths if not path.endswith("Error")]
     return page("API", "From the docstrings of `ai_base`.\n", *parts)
