@@ -1,6 +1,7 @@
 """Live runs over real HTTP: budgets, outages, Ctrl-C, noise."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def test_ctrl_c_and_a_kill_keep_what_was_answered(
         return answer(body) if provider.count - asked <= answered else Reply(hang=True)
 
     provider.behaviour = answer_five
-    monkeypatch.setenv("PYTHONPATH", str(Path(eval_cases.__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(eval_cases.__file__).parent), prepend=os.pathsep)
     process = subprocess.Popen([sys.executable, "-c", EVAL], stderr=subprocess.PIPE, text=True)
     assert fifteenth.wait(300)
     process.send_signal(stop)
