@@ -21,7 +21,7 @@ from ai_base.evals.gate import ACCEPT, BASELINE, CASES, REPLIES, gating
 from ai_base.evals.page import page
 from ai_base.evals.recordings import ReplyFile
 from ai_base.evals.reports import NOISE, Comparison, EvaluationReport, combine, compare
-from ai_base.evals.run import COST_CENTER, open_session
+from ai_base.evals.run import COST_CENTER, evaluated, open_session
 from ai_base.llm.commands.tables import money, print_table
 from ai_base.llm.configuration.prices import price_of
 from ai_base.llm.configuration.project_files import load_config
@@ -122,19 +122,19 @@ async def _run(
 
 def _estimate(dataset: Dataset, cases: list[Case], options: Options, stored: EvaluationReport | None) -> None:
     """Tell what the run will cost, from the tokens of the baseline where a case has any."""
-    config = load_config()
-    candidate = config.candidates.get(options.model or config.chains[dataset.chain][0])
-    price = price_of(candidate.model, candidate.price) if candidate else None
+    config = evaluated(load_config(), dataset.chain, options.model)
+    candidate = config.candidates[config.chains[dataset.chain][0]]
+    price, runs = price_of(candidate.model, candidate.price), options.repeat * (2 if options.since else 1)
     total = 0
     for case in cases:
         known = stored.cases.get(case.name) if stored else None
         size = len(case.model_dump_json()) // BYTES_PER_TOKEN + GUESSED_TOKENS
         tokens = (known.input_tokens, known.output_tokens) if known else (size, GUESSED_TOKENS)
-        total += price.bound(*tokens) * options.repeat if price else 0
-    model = candidate.model if candidate else options.model
-    times = f" {options.repeat} times" if options.repeat > 1 else ""
-    paid = f"about {money(dollars(total))} of the cost centre {COST_CENTER}"
-    echo(f"{dataset.name}: {len(cases)} cases{times} at {model}, {paid}", err=True)
+        total += price.bound(*tokens) * runs if price else 0
+    times = f" {runs} times" if runs > 1 else ""
+    already = ", less what is recorded" if options.record else ""
+    paid = f"about {money(dollars(total))} of the cost centre {COST_CENTER}{already}"
+    echo(f"{dataset.name}: {len(cases)} cases{times} at {candidate.model}, {paid}", err=True)
 
 
 def _report(dataset: Dataset, before: EvaluationReport | None, after: EvaluationReport, options: Options) -> bool:

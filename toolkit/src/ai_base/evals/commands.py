@@ -30,8 +30,8 @@ def create_commands(module: str) -> typer.Typer:
         """Score the code on its cases, and compare with the baseline."""
         if (model or repeat > 1) and not live:
             raise typer.BadParameter("it asks real models; add LIVE=1 (--live)", param_hint="--model, --repeat")
-        if live and record:
-            raise typer.BadParameter("say LIVE=1 to try, or RECORD=1 to record", param_hint="--live, --record")
+        if record and (live or since):
+            raise typer.BadParameter("it goes with neither LIVE=1 nor FROM=...", param_hint="--record")
         from ai_base.evals import actions  # noqa: PLC0415 - the client library takes a second to import
 
         options = actions.Options(live, model, record, accept, repeat, html, since)

@@ -142,4 +142,6 @@ def test_real_models_are_asked_only_where_that_was_said(run: Eval, provider: Loo
     run("eval", "--model", "other", expect=2)
     run("eval", "--repeat", "2", expect=2)
     run("eval", "--live", "--record", expect=2)
+    run("eval", "--from", "HEAD", "--record", expect=2)
+    assert "no candidate is called 'gone'" in run("eval", "--live", "--model", "gone", expect=1).stderr
     assert provider.count == 0
