@@ -252,9 +252,6 @@ def personalise(starter: Path, template: Path, fresh: Path, *data: str, **answer
 
 @pytest.mark.full
 def test_a_personalised_starter_is_a_project_like_any_other(template: Path, starter: Path, tmp_path: Path) -> None:
-    personalise(starter, template, tmp_path / "llm")
-    run("git", "reset", "--quiet", "--hard", cwd=starter)
-    run("git", "clean", "--quiet", "-d", "--force", cwd=starter)
     personalise(starter, template, tmp_path / "fresh", "--data", "capabilities=[]", capabilities=[])
     env = environment(**redirect(template))
     run("make", "init", cwd=starter, env=env)
