@@ -1,11 +1,12 @@
 """The command line that an application starts from: settings, logging, errors as one line, `--version`, `-v`."""
 
+import asyncio
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -16,6 +17,8 @@ from ai_base.logging import configure_logging, correlation
 from ai_base.settings import AppSettings, load_settings
 from ai_base.text.invisible import remove_invisible
 from ai_base.text.reply import ReplyError, parse_reply
+
+INTERRUPTED = 130
 
 
 def create_app(package: str, settings: type[AppSettings], summary: str = "") -> typer.Typer:
@@ -58,6 +61,17 @@ def create_app(package: str, settings: type[AppSettings], summary: str = "") -> 
 def echo(text: str = "", *, err: bool = False) -> None:
     """Print a text without the control and invisible characters that could change what a terminal shows."""
     typer.echo(remove_invisible(text), err=err)
+
+
+def run_to_exit_code(command: Coroutine[Any, Any, int], *, when_interrupted: str) -> None:
+    """Run a command, and exit with the code that it returns; after Ctrl-C, say so and exit with 130."""
+    try:
+        code = asyncio.run(command)
+    except KeyboardInterrupt:
+        echo(when_interrupted, err=True)
+        code = INTERRUPTED
+    if code:
+        raise typer.Exit(code)
 
 
 def read_file(file: typer.FileText) -> str:

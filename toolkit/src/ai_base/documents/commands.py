@@ -1,16 +1,13 @@
 """The commands `documents index|status|search|recall|ask`."""
 
-import asyncio
 import tomllib
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
 
-from ai_base.cli import echo, read_file
+from ai_base.cli import read_file, run_to_exit_code
 from ai_base.errors import AIBaseError
-
-INTERRUPTED = 130
 
 app = typer.Typer(help="Index documents, search them, and ask questions about them.", no_args_is_help=True)
 
@@ -64,10 +61,6 @@ def ask(question: str) -> None:
 
 
 def _run(command: Coroutine[Any, Any, int]) -> None:
-    try:
-        code = asyncio.run(command)
-    except KeyboardInterrupt:
-        echo("Stopped. What is indexed stays indexed; the next run goes on from there.", err=True)
-        code = INTERRUPTED
-    if code:
-        raise typer.Exit(code)
+    run_to_exit_code(
+        command, when_interrupted="Stopped. What is indexed stays indexed; the next run goes on from there."
+    )

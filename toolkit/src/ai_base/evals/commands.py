@@ -1,15 +1,12 @@
 """The commands `eval` and `drift`."""
 
-import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ai_base.cli import echo
-
-INTERRUPTED = 130
+from ai_base.cli import run_to_exit_code
 
 
 def create_commands(module: str) -> typer.Typer:
@@ -48,10 +45,6 @@ def create_commands(module: str) -> typer.Typer:
 
 
 def _run(command: Coroutine[Any, Any, int]) -> None:
-    try:
-        code = asyncio.run(command)
-    except KeyboardInterrupt:
-        echo("Stopped. What was answered is kept; the same command goes on from there.", err=True)
-        code = INTERRUPTED
-    if code:
-        raise typer.Exit(code)
+    run_to_exit_code(
+        command, when_interrupted="Stopped. What was answered is kept; the same command goes on from there."
+    )

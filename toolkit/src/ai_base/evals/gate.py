@@ -67,8 +67,9 @@ async def drift(dataset: Dataset, limit: int, on_case: Callable[[], None] = lamb
     with TemporaryDirectory() as folder:
         async with open_session(dataset, ReplyFile(Path(folder, REPLIES)), live=True) as session:
             report = await session.run(cases, on_case)
-    moved = [f"the model is {', '.join(report.models)}, and was {', '.join(baseline.models)}"]
-    found = moved if report.models != baseline.models else []
+    found = []
+    if report.models != baseline.models:
+        found.append(f"the model is {', '.join(report.models)}, and was {', '.join(baseline.models)}")
     for name, case in report.cases.items():
         if name in baseline.cases:
             then = baseline.cases[name]
