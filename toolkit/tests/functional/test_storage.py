@@ -217,9 +217,34 @@ async def test_a_lock_that_stays_is_an_error_for_all_who_wait(tmp_path: Path, mo
     async with asyncio.timeout(60):
         results = await asyncio.gather(*tasks, return_exceptions=True)
 
-    assert [str(result).endswith("database is locked") for result in results] == [True] * 5
+    assert ["database is locked by other processes" in str(result) for result in results] == [True] * 5
     other.close()
     assert all([await ledger.settle(one) for one in tried])
+    await ledger.close()
+
+
+async def test_of_the_tasks_that_wait_for_a_lock_one_asks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of eight processes, all asking again every few milliseconds, took the time in which others would finish."""
+    ledger = await Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    tried = [await hold(ledger) for _ in range(5)]
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    sleep, asking = asyncio.sleep, []
+
+    async def counting(seconds: float) -> None:
+        asking.append(asyncio.current_task())
+        if len(asking) == 20:
+            other.execute("COMMIT")
+        await sleep(seconds)
+
+    monkeypatch.setattr("ai_base.llm.ledger.sqlite.asyncio.sleep", counting)
+
+    assert all(await asyncio.gather(*[ledger.settle(one) for one in tried]))
+    assert len(asking) == 20
+    assert len({*asking}) == 1
+    other.close()
     await ledger.close()
 
 

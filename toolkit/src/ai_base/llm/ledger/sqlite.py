@@ -52,6 +52,7 @@ class SQLite(Database):
                 connection.close()
             raise LedgerError(f"{path}: {error}") from error
         self._connection = connection
+        self._first_in_line = asyncio.Lock()
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Execute]:
@@ -100,15 +101,27 @@ class SQLite(Database):
             raise LedgerError(f"{self._path}: the file was deleted or replaced while in use; restart the process")
 
     async def _when_unlocked(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
-        """Execute a statement that may find the database locked by another process, as often as needed."""
+        """Execute a statement that may find the database locked by another process, as often as needed.
+
+        Of the tasks that wait, one asks again: if a hundred did, they would take the time that the others need.
+        """
+        if (rows := self._unless_locked(sql, parameters)) is not None:
+            return rows
         give_up_at = time.monotonic() + database.WAIT
-        while True:
-            try:
-                return self._connection.execute(sql, parameters).fetchall()
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
-                    raise
-            await asyncio.sleep(random.uniform(0.0005, 0.003))  # noqa: S311 - about as long as a transaction takes
+        async with self._first_in_line:
+            while (rows := self._unless_locked(sql, parameters)) is None:
+                if time.monotonic() > give_up_at:
+                    raise LedgerError(f"{self._path}: database is locked by other processes for {database.WAIT:g} s")
+                await asyncio.sleep(random.uniform(0.0005, 0.003))  # noqa: S311 - about as long as a transaction takes
+        return rows
+
+    def _unless_locked(self, sql: str, parameters: Sequence[Any]) -> list[Row] | None:
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            return None
 
     async def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         return self._connection.execute(sql, parameters).fetchall()
