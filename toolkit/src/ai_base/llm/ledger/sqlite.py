@@ -39,7 +39,7 @@ class SQLite(Database):
         connection = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _create_private_file(path)
+            path.touch(0o600)  # readable by its owner only; SQLite gives `-wal` and `-shm` the same mode
             self._file = _identity(path)
             connection = sqlite3.connect(path, timeout=database.WAIT, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -125,12 +125,6 @@ class SQLite(Database):
 
     async def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         return self._connection.execute(sql, parameters).fetchall()
-
-
-def _create_private_file(path: Path) -> None:
-    """Create the file readable by its owner only; SQLite gives `-wal` and `-shm` the same mode."""
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
