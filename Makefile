@@ -5,9 +5,10 @@
 UV := $(firstword $(wildcard .venv/bin/uv $(HOME)/.local/bin/uv) uv)
 RUN := .venv/bin/uv run
 # Two workers and no more: the tests of the projects that they set up watch the clock.
-TESTS := $(RUN) pytest --numprocesses 2 --dist worksteal
+TESTS := $(RUN) pytest --numprocesses 2 --dist loadgroup
 COPIER := copier>=9.19,<10
 # Most shells leave the tilde in DEST=~/my-app as it is.
+SPACE := $() $()
 override DEST := $(patsubst ~/%,$(HOME)/%,$(DEST))
 
 .DEFAULT_GOAL := help
@@ -28,7 +29,7 @@ new: ## Make a project: make new DEST=../my-app [DEFAULTS=1] [ANSWERS=answers.ym
 	@$(MAKE) render
 	@$(MAKE) -C "$(DEST)" init
 	@$(MAKE) -C "$(DEST)" validate-branch
-	@echo "Ready. Next: cd $(DEST) && git add --all && git commit --message 'feat: start'"
+	@echo "Ready. Next: cd $(if $(findstring $(SPACE),$(DEST)),'$(DEST)',$(DEST)) && git add --all && git commit --message 'feat: start'"
 
 .PHONY: init
 init: ## Turn this copy of the template ("Use this template") into your project [DEFAULTS=1] [ANSWERS=answers.yml]

@@ -5,17 +5,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import render, run, upstream
+from harness import MOST_OF_THE_LIBRARY, render, run, upstream
 from jinja2 import Environment
+
+# What is set up once for many tests, in the order in which the groups begin: the longest first.
+SHARED = ("project_with_everything", "releases", "small_project", "default_project", "base_project")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the long tests first, so that no worker waits for one at the end. Those with one set-up are adjacent."""
+    """Keep the tests that share a set-up on one worker, and let none wait for a long one at the end."""
+
+    def shared(item: pytest.Item) -> int:
+        return next((n for n, name in enumerate(SHARED) if name in getattr(item, "fixturenames", ())), len(SHARED))
+
+    for item in items:
+        if (number := shared(item)) < len(SHARED):
+            item.add_marker(pytest.mark.xdist_group(SHARED[number]))
     items.sort(
         key=lambda item: (
-            item.path.name != "test_walk.py",  # the longest
-            item.get_closest_marker("full") is None,
-            "default_project" in getattr(item, "fixturenames", ()),
+            item.path.name != "test_walk.py",  # the longest single one
+            item.get_closest_marker("full") is None and shared(item) == len(SHARED),
+            shared(item),
         )
     )
 
@@ -32,8 +42,11 @@ def _own_copier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compile_once() -> Iterator[None]:
-    """Copier compiles each part of each path anew, which is half of a rendering; the tests do it once a process."""
+def _render_faster() -> Iterator[None]:
+    """Copier compiles each part of each path anew, and asks git for each file about a setting of Windows' file systems.
+
+    Both together are most of a rendering's time; the tests compile each text once a process, and do not ask.
+    """
     compile_source = Environment.compile
     compiled: dict[tuple[object, ...], Any] = {}
 
@@ -45,6 +58,7 @@ def _compile_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Environment, "compile", compile_once)
+        patch.setattr("copier._main.Worker._sync_git_index_executable_bit", lambda *_: None)
         yield
 
 
@@ -66,6 +80,12 @@ def bare_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the template without the library: no answer ends up in its many files, and they take long to render."""
     without = ("template/toolkit", "template/config/prompts/documents.md", "toolkit/", "tests/", "docs/")
     return upstream(tmp_path_factory.mktemp("bare"), without=without)
+
+
+@pytest.fixture(scope="session")
+def thin_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the template with a sample of the library's files, for updates that nobody works in afterwards."""
+    return upstream(tmp_path_factory.mktemp("thin"), without=MOST_OF_THE_LIBRARY)
 
 
 def set_up(template: Path, folder: Path, **answers: Any) -> Path:

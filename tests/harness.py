@@ -24,7 +24,12 @@ CHOICES: dict[str, list[str]] = {
     for key, value in QUESTIONS.items()
     if "choices" in value
 }
-
+# Prefixes of files that an update treats like the few that it leaves: those with these names, in each of the rooms.
+SAMPLE = {"__init__.py", "gateway.py", "ask.py", "loop.py", "run.py"}
+MOST_OF_THE_LIBRARY = (
+    *("tests/", "docs/", "toolkit/tests/", "toolkit/benchmarks/", "toolkit/scripts/"),
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "toolkit/src").rglob("*.py") if path.name not in SAMPLE),
+)
 
 # `make freshness` resolves the newest versions, as a project will in a week. Otherwise the project's own rules hold.
 NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

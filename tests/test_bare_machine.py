@@ -38,32 +38,22 @@ def test_make_new_needs_nothing_but_git_make_and_a_python(template: Path, tmp_pa
     run("git", "clone", "--quiet", template, clone, cwd=tmp_path, env=bare)
 
     answers = tmp_path / "answers.yml"
-    answers.write_text("capabilities: [notebooks]\n", encoding="utf-8")  # what llm adds takes no other tools
-    output = run("make", "new", "DEST=../my-app", "DEFAULTS=1", f"ANSWERS={answers}", cwd=clone, env=bare).stdout
+    # What llm adds takes no other tools.
+    answers.write_text("project_name: Zürich Triage\npackage_name: triage\ncapabilities: [notebooks]\n", "utf-8")
+    output = run("make", "new", "DEST=../my app", "DEFAULTS=1", f"ANSWERS={answers}", cwd=clone, env=bare).stdout
 
-    project = tmp_path / "my-app"
+    project = tmp_path / "my app"
+    assert (project / "README.md").read_text("utf-8").startswith("# Zürich Triage\n")
+    assert (project / "src" / "triage").is_dir()
     assert "Installing uv" in output
     assert "validate-branch: all passed" in output
-    assert "Ready. Next: cd ../my-app && git add --all && git commit --message 'feat: start'" in output
+    assert "Ready. Next: cd '../my app' && git add --all && git commit --message 'feat: start'" in output
     assert "export PATH" in output
     assert "uvx" in run(Path(bare["HOME"], ".local/bin/uvx"), "--version", cwd=clone, env=bare).stdout
     assert run("git", "status", "--porcelain", cwd=clone, env=bare).stdout == ""
     run("git", "add", "--all", cwd=project, env=bare)
     run("git", "commit", "--quiet", "--message", "feat: first commit", cwd=project, env=bare)
     run("make", "test-unit", cwd=project, env=bare)
-
-
-@pytest.mark.full
-def test_make_new_takes_an_answers_file(template: Path, tmp_path: Path) -> None:
-    answers = tmp_path / "answers.yml"
-    answers.write_text("project_name: Zürich Triage\npackage_name: triage\ncapabilities: []\n", encoding="utf-8")
-    clone = tmp_path / "clone"
-    run("git", "clone", "--quiet", template, clone, cwd=tmp_path)
-
-    run("make", "new", "DEST=../my app", "DEFAULTS=1", f"ANSWERS={answers}", cwd=clone)
-
-    assert (tmp_path / "my app" / "README.md").read_text("utf-8").startswith("# Zürich Triage\n")
-    assert (tmp_path / "my app" / "src" / "triage").is_dir()
 
 
 @pytest.mark.parametrize(

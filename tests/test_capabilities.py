@@ -22,8 +22,8 @@ EVERYTHING = ["llm", "documents", "agent", "evals"]
 
 
 @pytest.fixture(autouse=True)
-def _released(template: Path) -> Iterator[None]:
-    with local.env(**redirect(template)):  # Copier's git sees plumbum's environment
+def _released(thin_template: Path) -> Iterator[None]:
+    with local.env(**redirect(thin_template)):  # Copier's git sees plumbum's environment
         yield
 
 
@@ -56,13 +56,13 @@ def contents(project: Path) -> dict[str, str]:
     return {name: (project / name).read_text("utf-8") for name in names if name != "README.md"}
 
 
-def test_all_are_switched_on_and_off_again(template: Path, tmp_path: Path) -> None:
-    project = started(template, tmp_path / "shop", "llm")
+def test_all_are_switched_on_and_off_again(thin_template: Path, tmp_path: Path) -> None:
+    project = started(thin_template, tmp_path / "shop", "llm")
     before = contents(project)
 
     update(project, capabilities=EVERYTHING)
 
-    fresh = contents(started(template, tmp_path / "fresh", *EVERYTHING))
+    fresh = contents(started(thin_template, tmp_path / "fresh", *EVERYTHING))
     assert contents(project) == {name: text for name, text in fresh.items() if name not in RECORDED}
     assert {*RECORDED} < {*fresh}
     update(project, capabilities=["llm"])
@@ -73,9 +73,9 @@ def test_all_are_switched_on_and_off_again(template: Path, tmp_path: Path) -> No
 
 
 def test_switching_evals_on_merges_its_budget_into_a_configuration_that_was_edited(
-    template: Path, tmp_path: Path
+    thin_template: Path, tmp_path: Path
 ) -> None:
-    project = started(template, tmp_path / "shop", "llm")
+    project = started(thin_template, tmp_path / "shop", "llm")
     config = project / "config/llm.toml"
     edit(config, 'support = { day = "5", month = "100" }', 'support = { day = "7" }\nsales = { day = "1" }')
     edit(config, "max_bytes = 100_000", "max_bytes = 50_000")
@@ -92,9 +92,9 @@ def test_switching_evals_on_merges_its_budget_into_a_configuration_that_was_edit
 
 
 def test_switching_documents_on_merges_its_model_into_a_configuration_that_was_edited(
-    template: Path, tmp_path: Path
+    thin_template: Path, tmp_path: Path
 ) -> None:
-    project = started(template, tmp_path / "shop", "llm")
+    project = started(thin_template, tmp_path / "shop", "llm")
     config = project / "config/llm.toml"
     edit(config, 'overall = { day = "20", month = "200" }', 'overall = { day = "7" }')
     edit(config, 'model = "offline:"\n', 'model = "openai:gpt-5.4-mini"\napi_key_env = "OUR_KEY"\n')
@@ -114,8 +114,10 @@ def test_switching_documents_on_merges_its_model_into_a_configuration_that_was_e
 
 
 @pytest.mark.parametrize("capability", EXAMPLE)
-def test_the_example_is_the_users_own_and_is_not_brought_back(template: Path, tmp_path: Path, capability: str) -> None:
-    project = started(template, tmp_path / "shop", *EVERYTHING)
+def test_the_example_is_the_users_own_and_is_not_brought_back(
+    thin_template: Path, tmp_path: Path, capability: str
+) -> None:
+    project = started(thin_template, tmp_path / "shop", *EVERYTHING)
     deleted, *edited = EXAMPLE[capability]
     (project / deleted).unlink()
     for name in edited:

@@ -12,17 +12,20 @@ from harness import ADDRESS, ROOT, environment, files, read_answers, redirect, r
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 
-@pytest.fixture
-def copy(template: Path, tmp_path: Path) -> Path:
+def copied(template: Path, folder: Path) -> Path:
     """Make what GitHub makes: the files in one commit of a new history, without a tag, under another address."""
-    folder = tmp_path / "My-Shop"
-    run("git", "clone", "--quiet", template, folder, cwd=tmp_path)
+    run("git", "clone", "--quiet", template, folder, cwd=template)
     shutil.rmtree(folder / ".git")
     run("git", "init", "--quiet", "--initial-branch=main", cwd=folder)
     run("git", "add", "--all", "--force", cwd=folder)
     run("git", "commit", "--quiet", "--message", "Initial commit", cwd=folder)
     run("git", "remote", "add", "origin", "git@github.com:me/my-shop.git", cwd=folder)
     return folder
+
+
+@pytest.fixture
+def copy(thin_template: Path, tmp_path: Path) -> Path:
+    return copied(thin_template, tmp_path / "My-Shop")
 
 
 def hostile_git_configuration(folder: Path) -> Path:
@@ -36,9 +39,9 @@ def hostile_git_configuration(folder: Path) -> Path:
     return path
 
 
-def test_a_starter_needs_no_key_to_sign_with(template: Path, tmp_path: Path) -> None:
-    run("git", "clone", "--quiet", template, tmp_path / "clone", cwd=tmp_path)
-    env = environment(**redirect(template), GIT_CONFIG_GLOBAL=str(hostile_git_configuration(tmp_path)))
+def test_a_starter_needs_no_key_to_sign_with(thin_template: Path, tmp_path: Path) -> None:
+    run("git", "clone", "--quiet", thin_template, tmp_path / "clone", cwd=tmp_path)
+    env = environment(**redirect(thin_template), GIT_CONFIG_GLOBAL=str(hostile_git_configuration(tmp_path)))
 
     output = run("make", "starter", "DEST=../starter", cwd=tmp_path / "clone", env=env).stdout
 
@@ -66,8 +69,9 @@ def version_in(copy: Path, commit: str) -> str:
 
 
 @pytest.mark.full
-def test_a_copy_becomes_a_project_that_updates(template: Path, copy: Path, tmp_path: Path) -> None:
+def test_a_copy_becomes_a_project_that_updates(template: Path, tmp_path: Path) -> None:
     """Also on a machine whose git signs each commit, without a key."""
+    copy = copied(template, tmp_path / "My-Shop")
     env = environment(**redirect(template), GIT_CONFIG_GLOBAL=str(hostile_git_configuration(tmp_path)))
     answers = tmp_path / "answers.yml"
     answers.write_text(
@@ -106,9 +110,9 @@ def test_a_copy_becomes_a_project_that_updates(template: Path, copy: Path, tmp_p
     assert run("git", "status", "--porcelain", cwd=copy).stdout == ""
 
 
-def test_the_exact_commit_is_found_by_its_tree(template: Path, copy: Path, tmp_path: Path) -> None:
+def test_the_exact_commit_is_found_by_its_tree(thin_template: Path, copy: Path, tmp_path: Path) -> None:
     later = tmp_path / "later"
-    run("git", "clone", "--quiet", template, later, cwd=tmp_path)
+    run("git", "clone", "--quiet", thin_template, later, cwd=tmp_path)
     for subject in ("first", "second"):
         (later / "note.txt").write_text(subject, encoding="utf-8")
         run("git", "add", "--all", cwd=later)
@@ -127,12 +131,12 @@ def test_offline_the_version_in_the_copy_is_the_base(copy: Path, tmp_path: Path)
     assert version_in(copy, prepared(copy, **redirect(tmp_path / "nowhere"))) == f"v{VERSION}"
 
 
-def test_a_tree_that_upstream_does_not_know_falls_back_as_well(template: Path, copy: Path) -> None:
+def test_a_tree_that_upstream_does_not_know_falls_back_as_well(thin_template: Path, copy: Path) -> None:
     (copy / "note.txt").write_text("mine", encoding="utf-8")
     run("git", "add", "--all", cwd=copy)
     run("git", "commit", "--quiet", "--amend", "--no-edit", cwd=copy)
 
-    assert version_in(copy, prepared(copy, **redirect(template))) == f"v{VERSION}"
+    assert version_in(copy, prepared(copy, **redirect(thin_template))) == f"v{VERSION}"
 
 
 @pytest.mark.parametrize(
@@ -205,16 +209,18 @@ KILLED_AT = {
 
 @pytest.mark.full
 @pytest.mark.parametrize("moment", KILLED_AT)
-def test_killed_on_the_way_it_can_simply_be_run_again(template: Path, copy: Path, tmp_path: Path, moment: str) -> None:
+def test_killed_on_the_way_it_can_simply_be_run_again(
+    thin_template: Path, copy: Path, tmp_path: Path, moment: str
+) -> None:
     answers = tmp_path / "answers.yml"
-    answers.write_text("capabilities: [notebooks]\n", encoding="utf-8")  # quickly set up; git does the same for llm
-    commit = prepared(copy, f"ANSWERS={answers}", **redirect(template))
+    answers.write_text("capabilities: []\n", encoding="utf-8")  # quickly set up; git does the same for llm
+    commit = prepared(copy, f"ANSWERS={answers}", **redirect(thin_template))
     wrapper = tmp_path / "bin" / "git"
     wrapper.parent.mkdir()
     real = run("which", "git", cwd=tmp_path).stdout.strip()
     wrapper.write_text(f'#!/bin/sh\nGIT={real}\n{KILLED_AT[moment]}\nexec "$GIT" "$@"\n', encoding="utf-8")
     wrapper.chmod(0o755)
-    env = environment(**redirect(template))
+    env = environment(**redirect(thin_template))
     deadly = env | {"PATH": f"{wrapper.parent}:{env['PATH']}"}
 
     run("setsid", "--wait", "make", "init", cwd=copy, env=deadly, expect=None)

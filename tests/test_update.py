@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from copier import run_copy, run_update
-from harness import ADDRESS, COPIER_YML, ROOT, environment, files, read_answers, redirect, run, upstream
+from harness import ADDRESS, COPIER_YML, ROOT, environment, files, read_answers, redirect, run
 from pathspec import PathSpec
 from plumbum import local
 
-NEXT = "v999.0.0"
+NEXT = "v999.0.0"  # with a sample of the library's files
+COMPLETE = "v999.1.0"
 
 
 def released() -> dict[str, str]:
@@ -41,20 +42,23 @@ def test_a_history_that_is_too_shallow_is_told(tmp_path: Path, monkeypatch: pyte
         released()
 
 
+def publish(folder: Path, working: Path, version: str) -> None:
+    """Make a working tree the next release of a repository."""
+    run("git", "rm", "-r", "--quiet", ".", cwd=folder)
+    shutil.copytree(working, folder, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
+    run("git", "add", "--all", "--force", cwd=folder)
+    run("git", "commit", "--quiet", "--no-verify", "--allow-empty", "--message", f"release: {version}", cwd=folder)
+    run("git", "tag", version, cwd=folder)
+
+
 @pytest.fixture(scope="module")
-def releases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def releases(tmp_path_factory: pytest.TempPathFactory, thin_template: Path) -> Iterator[Path]:
     """Stand in for the public repository: every release, and the working tree as the next one."""
     folder = tmp_path_factory.mktemp("releases") / "upstream"
     run("git", "clone", "--quiet", ROOT, folder, cwd=ROOT)
     for tag, commit in RELEASED.items():
         run("git", "tag", "--force", tag, commit, cwd=folder)
-    run("git", "rm", "-r", "--quiet", ".", cwd=folder)
-    unused = ("tests/", "docs/", "toolkit/tests/", "toolkit/benchmarks/", "toolkit/scripts/")
-    working = upstream(tmp_path_factory.mktemp("working"), without=unused)
-    shutil.copytree(working, folder, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
-    run("git", "add", "--all", "--force", cwd=folder)
-    run("git", "commit", "--quiet", "--no-verify", "--allow-empty", "--message", f"release: {NEXT}", cwd=folder)
-    run("git", "tag", NEXT, cwd=folder)
+    publish(folder, thin_template, NEXT)
     with (
         pytest.MonkeyPatch.context() as patch,
         local.env(**redirect(folder)),
@@ -417,19 +421,23 @@ def test_what_is_the_users_own_is_not_even_brought_back(tmp_path: Path, version:
 
 
 @pytest.mark.full
-def test_make_template_update_validates(tmp_path: Path) -> None:
+def test_make_template_update_validates(releases: Path, template: Path, tmp_path: Path) -> None:
     """The commands that a user types, from the oldest project to a green one. (From others the same files come out.)"""
+    complete = tmp_path / "complete"
+    run("git", "clone", "--quiet", releases, complete, cwd=tmp_path)
+    publish(complete, template, COMPLETE)
+    env = environment(**redirect(complete))
     edits = [edit for edit in EDITS if edit not in (delete_a_file, write_a_notebook)]
     project = started(next(iter(RELEASED)), tmp_path / "shop", edits)
     run("make", "init", cwd=project)
     commit(project, "chore: lock")
 
-    output = run("make", "template-check", cwd=project).stdout
-    assert "999.0.0" in output
-    output = run("make", "template-update", cwd=project).stdout
+    output = run("make", "template-check", cwd=project, env=env).stdout
+    assert COMPLETE.removeprefix("v") in output
+    output = run("make", "template-update", cwd=project, env=env).stdout
 
     assert "validate-branch: all passed" in output
-    assert read_answers(project)["_commit"] == NEXT
+    assert read_answers(project)["_commit"] == COMPLETE
     assert "deployed" in run("make", "deploy", cwd=project).stdout
 
 
