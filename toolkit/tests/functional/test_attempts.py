@@ -11,6 +11,7 @@ from pydantic_ai.models import ModelRequestParameters
 from structlog.testing import capture_logs
 
 from ai_base.llm.errors import (
+    AllCandidatesFailedError,
     AttemptFailedError,
     RejectedRequestError,
 )
@@ -77,6 +78,14 @@ async def test_a_missing_key_takes_only_its_candidate_out(open_gateway: Any) -> 
     [error] = [line["error"] for line in logs if line["log_level"] == "error" and line["candidate"] == "main"]
     assert "NO_SUCH_KEY is missing or empty" in error
     assert scrub(error) == error
+
+
+async def test_without_a_key_an_error_names_the_variable(open_gateway: Any) -> None:
+    async with open_gateway(
+        candidates={"main": {"api_key_env": "NO_SUCH_KEY"}}, chains={"default": ["main"]}
+    ) as gateway:
+        with pytest.raises(AllCandidatesFailedError, match="NO_SUCH_KEY is missing or empty"):
+            await gateway.ask(*ASK)
 
 
 async def test_a_rejected_request_is_an_error_at_once(open_gateway: Any) -> None:

@@ -124,36 +124,45 @@ def _raise(error: Exception) -> None:
 
 
 def test_a_misconfigured_candidate_is_skipped_for_long(breaker: Breaker, clock: Clock) -> None:
-    breaker.suspect("one request")
-    breaker.suspect("another request")
+    breaker.suspect("one request", "no such model")
+    breaker.suspect("another request", "no such model")
 
     clock.now += 3599
     assert breaker.state == "misconfigured"
-    with pytest.raises(CircuitOpenError, match="circuit misconfigured"), breaker.watch():
+    with pytest.raises(CircuitOpenError, match=r"circuit misconfigured \(no such model\)"), breaker.watch():
         pytest.fail("it was let through")
     clock.now += 1
     end(breaker)
     assert breaker.state == "closed"
 
 
+def test_only_a_misconfigured_candidate_tells_that_cause(breaker: Breaker, clock: Clock) -> None:
+    breaker.take_out("no such model")
+    clock.now += 3600
+    fail(breaker, 1)
+
+    with pytest.raises(CircuitOpenError, match=r"main: circuit open, next probe"), breaker.watch():
+        pytest.fail("it was let through")
+
+
 def test_one_request_alone_takes_no_candidate_out(breaker: Breaker) -> None:
-    assert [breaker.suspect("the same request") for _ in range(5)] == [False] * 5
+    assert [breaker.suspect("the same request", "why") for _ in range(5)] == [False] * 5
     assert breaker.state == "closed"
 
 
 def test_a_success_between_two_requests_clears_the_suspicion(breaker: Breaker) -> None:
-    breaker.suspect("one request")
+    breaker.suspect("one request", "why")
     end(breaker)
 
-    assert not breaker.suspect("another request")
+    assert not breaker.suspect("another request", "why")
 
 
 def test_a_probe_of_a_misconfigured_candidate_takes_it_out_again(breaker: Breaker, clock: Clock) -> None:
-    breaker.take_out()
+    breaker.take_out("why")
     clock.now += 3600
     assert breaker.state == "half-open"
 
-    assert breaker.suspect("the probe")
+    assert breaker.suspect("the probe", "why")
     assert breaker.state == "misconfigured"
 
 

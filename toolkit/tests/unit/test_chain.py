@@ -37,7 +37,7 @@ def candidates(current: list[Config]) -> Candidates:
 
 def test_an_edit_of_a_candidate_rebuilds_its_guard_and_no_other(candidates: Candidates, current: list[Config]) -> None:
     [main, other] = candidates.chain("default")
-    main.breaker.take_out()
+    main.breaker.take_out("why")
     current.append(config(concurrency=7))
 
     [edited, same] = candidates.chain("default")

@@ -231,8 +231,10 @@ class Running:
             return error
         if kind == "rejected":
             return RejectedRequestError(f"{name}: {reason}")
-        if kind == "misconfigured" and self.attempts.breaker.suspect(hash(str(list(text_parts(self.plan.messages))))):
-            log.error("llm candidate taken out: change its configuration", candidate=name, error=reason)
+        if kind == "misconfigured":
+            request = hash(str(list(text_parts(self.plan.messages))))
+            if self.attempts.breaker.suspect(request, reason):
+                log.error("llm candidate taken out: change its configuration", candidate=name, error=reason)
         return AttemptFailedError(name, reason, kind=kind, retry_after=getattr(error, "retry_after", None))
 
     def _charge_reservation(self) -> None:

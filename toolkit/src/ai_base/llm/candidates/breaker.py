@@ -22,6 +22,7 @@ class Breaker:
     _failed: int = 0
     _opened_until: float | None = None
     _misconfigured: bool = False
+    _cause: str = ""
     _suspected_by: Hashable = None
     _probe: object = None
 
@@ -44,7 +45,8 @@ class Breaker:
             return
         state = self.state
         if state != "half-open" or self._probe:
-            raise CircuitOpenError(self.candidate, state, max(0, self._opened_until - self.clock()))
+            cause = self._cause if state == "misconfigured" else ""
+            raise CircuitOpenError(self.candidate, state, max(0, self._opened_until - self.clock()), cause)
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -68,21 +70,25 @@ class Breaker:
             if probe is self._probe:
                 self._probe = None
 
-    def suspect(self, request: Hashable) -> bool:
+    def suspect(self, request: Hashable, cause: str) -> bool:
         """Note that the candidate seems misconfigured; a second, different request confirms it and takes it out.
 
         Otherwise one user's unusual request would take it out for everybody. Returns whether it was taken out.
         """
         confirmed = self._misconfigured or self._suspected_by not in (None, request)
         if confirmed:
-            self.take_out()
+            self.take_out(cause)
         else:
             self._suspected_by = request
         return confirmed
 
-    def take_out(self) -> None:
-        """Skip the candidate for `misconfigured_pause`: it will fail until its configuration changes."""
-        self._misconfigured, self._opened_until = True, self.clock() + self.settings.misconfigured_pause
+    def take_out(self, cause: str) -> None:
+        """Skip the candidate for `misconfigured_pause`: it will fail until its configuration changes.
+
+        `cause` is told to each caller that is refused meanwhile.
+        """
+        self._misconfigured, self._cause = True, cause
+        self._opened_until = self.clock() + self.settings.misconfigured_pause
 
     def _record_failure(self, error: AttemptFailedError, *, is_probe: bool) -> None:
         if error.kind in ("unsuitable", "rate_limited"):  # it answered; a rate limit paces the limiter

@@ -70,7 +70,7 @@ class Candidates:
             broken, model = error, _unusable(candidate.model, error)
         guard = self._guards[name] = Guard(instrument(model), name, candidate, price, self.ledger, self.config)
         if broken:  # the others of its chain answer meanwhile
-            guard.breaker.take_out()
+            guard.breaker.take_out(str(broken))
             log.error("llm candidate taken out: change its configuration", candidate=name, error=str(broken))
         return guard
 
