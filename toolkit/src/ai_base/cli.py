@@ -1,4 +1,4 @@
-"""The command line that an application starts from: settings, logging, errors as one line, `--version`, `-v`."""
+"""The command line of an application: settings, logging, error messages, `--version`, `-v`."""
 
 import asyncio
 import importlib
@@ -48,7 +48,7 @@ def create_app(package: str, settings: type[AppSettings], summary: str = "") -> 
         ] = False,
         verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show the log on a terminal.")] = False,
     ) -> None:
-        context.with_resource(_errors_as_one_line())
+        context.with_resource(_errors_without_traceback())
         loaded = load_settings(settings)
         quiet = sys.stderr.isatty() and not verbose and loaded.log_level in ("DEBUG", "INFO")
         configure_logging("WARNING" if quiet else loaded.log_level, loaded.log_format)
@@ -115,9 +115,9 @@ def _load_model(path: str) -> type[BaseModel]:
 
 
 @contextmanager
-def _errors_as_one_line() -> Iterator[None]:
+def _errors_without_traceback() -> Iterator[None]:
     try:
         yield
     except AIBaseError as error:
-        echo("; ".join(str(error).splitlines()), err=True)
+        echo(str(error), err=True)
         raise typer.Exit(error.exit_code) from error

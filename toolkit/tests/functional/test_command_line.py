@@ -11,6 +11,10 @@ import pytest
 from example_app import app
 from typer.testing import CliRunner, Result
 
+from ai_base.cli import create_app
+from ai_base.errors import AIBaseError
+from ai_base.settings import AppSettings
+
 pytestmark = [pytest.mark.usefixtures("own_logging"), pytest.mark.slow]
 
 CONFIG = Path(__file__).parents[1] / "example" / "config" / "llm.toml"
@@ -98,6 +102,19 @@ def test_with_verbose_the_log_is_on_the_terminal_as_well(tmp_path: Path) -> None
 
 def test_the_program_is_called_as_the_project_is() -> None:
     assert CliRunner().invoke(app, ["--help"]).stdout.split("\n")[1].startswith(" Usage: ai-base [OPTIONS] COMMAND")
+
+
+def test_an_error_of_several_lines_keeps_its_lines() -> None:
+    """Such as one that shows a difference, or a table of the configuration."""
+    wrong = create_app("ai_base", AppSettings)
+
+    @wrong.command()
+    def fail() -> None:
+        raise AIBaseError("two prompts:\n-one\n+other")
+
+    result = CliRunner().invoke(wrong, ["fail"])
+
+    assert (result.exit_code, result.stderr) == (1, "two prompts:\n-one\n+other\n")
 
 
 FAILING_COMMAND = """
