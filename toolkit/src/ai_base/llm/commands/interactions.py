@@ -35,8 +35,8 @@ def interactions(  # noqa: PLR0913, PLR0917 - the filters
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
     cost_center: Annotated[str | None, typer.Option(help="Only of this cost centre.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Only of this prompt.")] = None,
-    status: Annotated[Status | None, typer.Option(help="Only with this status.")] = None,
-    source: Annotated[Source | None, typer.Option(help="Only with answers from this source.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only with status: ok, failed, refused or lost.")] = None,
+    source: Annotated[Source | None, typer.Option(help="Only answered by: model, cache, fallback or human.")] = None,
     trace: Annotated[bool, typer.Option(help="Show the steps of an agent's run as a tree. Needs an ID.")] = False,
 ) -> None:
     """List interactions, or show one with all its attempts."""

@@ -221,5 +221,6 @@ class Config(BaseSettings):
                 raise ValueError(f"{key}: no chain is called {chain_name}")
         for name, candidate in self.candidates.items():
             if price_of(candidate.model, candidate.price) is None:
-                raise ValueError(f"candidates.{name}: the price of {candidate.model} is not known; give it as `price`")
+                unknown_price = f"the price of {candidate.model} is not known; correct the name, or set `price`"
+                raise ValueError(f"candidates.{name}: {unknown_price}")
         return self

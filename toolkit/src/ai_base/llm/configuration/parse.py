@@ -74,7 +74,7 @@ def _variables() -> dict[str, str]:
 
 
 def _config_error(detail: ErrorDetails, text: str, path: Path | str) -> ConfigError:
-    reason = detail["msg"].removeprefix("Value error, ")
+    reason = "no such key" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
     # A check across tables names its key in its message: "chains.default: ...".
     keys = [str(key) for key in detail["loc"]] or reason.partition(":")[0].split(".")
     where = _variable_of(keys) or (f"{path}:{_line_of(text, keys)}" if text else str(path))
