@@ -16,8 +16,8 @@ EXAMPLE = {
 }
 LIBRARY = {"documents": "toolkit/src/ai_base/documents/ask.py", "agent": "toolkit/src/ai_base/agent/loop.py"}
 LIBRARY |= {"evals": "toolkit/src/ai_base/evals/run.py"}
-# What is recorded with the prompt and the model of a new project is not brought to an older one.
-RECORDED = ["evals/triage/replies.jsonl", "evals/triage/baseline.json"]
+# What evaluates the example is not brought to a project that may have changed or deleted the example.
+EVALUATED = [*EXAMPLE["evals"], "evals/triage/replies.jsonl", "evals/triage/baseline.json"]
 EVERYTHING = ["llm", "documents", "agent", "evals"]
 
 
@@ -63,8 +63,8 @@ def test_all_are_switched_on_and_off_again(thin_template: Path, tmp_path: Path) 
     update(project, capabilities=EVERYTHING)
 
     fresh = contents(started(thin_template, tmp_path / "fresh", *EVERYTHING))
-    assert contents(project) == {name: text for name, text in fresh.items() if name not in RECORDED}
-    assert {*RECORDED} < {*fresh}
+    assert contents(project) == {name: text for name, text in fresh.items() if name not in EVALUATED}
+    assert {*EVALUATED} < {*fresh}
     update(project, capabilities=["llm"])
     config = contents(project).pop("config/llm.toml")
     assert contents(project) | {"config/llm.toml": ""} == before | {"config/llm.toml": ""}

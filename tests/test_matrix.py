@@ -1,11 +1,14 @@
 """`make validate-branch` inside a handful of projects that together hold every pair of choices that matters."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import CHOICES, environment, render, run
+from copier import run_update
+from harness import CHOICES, environment, redirect, render, run
+from plumbum import local
 
 pytestmark = pytest.mark.full
 
@@ -67,23 +70,24 @@ def test_a_project_validates(template: Path, tmp_path: Path, name: str) -> None:
         run(".venv/bin/python", "-c", f"import {module}", cwd=project)
 
 
+def commit(project: Path) -> None:
+    run("git", "add", "--all", cwd=project)
+    run("git", "commit", "--quiet", "--message", "feat: ours", cwd=project)
+
+
 def test_recorded_evals_gate_and_go_with_the_example(template: Path, tmp_path: Path) -> None:
     project = render(template, tmp_path / "project", capabilities=["llm", "evals"], llm_providers=["mistral"])
     prompt = project / "config/prompts/triage.md"
     wording = prompt.read_text("utf-8")
 
-    def commit() -> None:
-        run("git", "add", "--all", cwd=project)
-        run("git", "commit", "--quiet", "--message", "feat: ours", cwd=project)
-
     run("make", "init", cwd=project)
-    commit()
+    commit(project)
 
     prompt.write_text(wording.replace("Triage this", "Please triage this"), encoding="utf-8")
     assert "make eval RECORD=1" in run("make", "test-functional", cwd=project, expect=2).stdout
     run("make", "eval", "RECORD=1", cwd=project)
     run("make", "test-functional", cwd=project)
-    commit()
+    commit(project)
 
     prompt.write_text(wording.replace("<ticket>", "").replace("</ticket>", ""), encoding="utf-8")  # says what is data
     assert "WORSE: category fell from 0.83 to " in run("make", "eval", "RECORD=1", cwd=project, expect=2).stdout
@@ -100,3 +104,27 @@ def test_recorded_evals_gate_and_go_with_the_example(template: Path, tmp_path: P
     assert "validate-branch: all passed" in run("make", "validate-branch", cwd=project).stdout
     assert "docs/evals.md shows one" in run("make", "eval", cwd=project, expect=2).stdout
     assert not (project / "evals").exists()
+
+
+def test_where_the_example_is_gone_evals_and_documents_are_switched_on(template: Path, tmp_path: Path) -> None:
+    project = render(template, tmp_path / "project", package_name="shop", capabilities=["llm"])
+    run("make", "init", cwd=project)
+    commit(project)
+    run("make", "remove-example", cwd=project)
+    commit(project)
+
+    with local.env(**redirect(template)):  # Copier's git sees plumbum's environment
+        run_update(
+            project, data={"capabilities": ["llm", "documents", "evals"]}, defaults=True, overwrite=True, quiet=True
+        )
+
+    assert run("git", "ls-files", "--unmerged", cwd=project).stdout == ""
+    run("make", "sync", cwd=project)
+    assert "docs/evals.md shows one" in run("make", "eval", cwd=project, expect=2).stdout
+    page = (project / "docs/evals.md").read_text("utf-8")
+    for name, text in re.findall(r'^```\w+ title="([^"]+)"\n(.+?)^```$', page, re.MULTILINE | re.DOTALL):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text, encoding="utf-8")
+    (project / "config/prompts/summary.md").write_text("Summarize this ticket: {{ ticket }}\n", encoding="utf-8")
+    assert "accepted: " in run("make", "eval", "RECORD=1", "ACCEPT=1", cwd=project).stdout
+    assert "validate-branch: all passed" in run("make", "validate-branch", cwd=project).stdout
