@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ai_base.evals import Case, Evaluator, EvaluatorContext
+from ai_base.evals import Case, EvalError, Evaluator, EvaluatorContext
 from ai_base.evals import evaluators as score
-from ai_base.evals.cases import EvalError
+from ai_base.evals.page import LONGEST, compare_texts
 from ai_base.evals.reports import Comparison, EvaluationReport, ReportCase, combine, compare, sign_test
 
 
@@ -32,6 +32,13 @@ PARTS = {"category": "bug", "urgency": 4, "summary": "It Crashes."}
         (score.contains("summary"), PARTS, {"summary": "freezes"}, 0),
         (score.within(1), 4.5, 5, 1),
         (score.within(1, "urgency"), PARTS, {"urgency": 2}, 0),
+        (score.fields("category"), "category", {"category": "bug"}, 0),
+        (score.fields("category"), 5, {"category": "bug"}, 0),
+        (score.contains("summary"), {}, {"summary": "no"}, 0),
+        (score.within(1, "urgency"), {"urgency": "high"}, {"urgency": 2}, 0),
+        (score.within(1, "urgency"), {"urgency": 10**400}, {"urgency": 2}, 0),
+        (score.within(1), Decimal("4.5"), 5, 1),
+        (score.within(1), float("nan"), 5, 0),
         (score.recall_at(2), ["a", "b", "c"], ["b", "c"], 0.5),
         (score.recall_at(3), ["a", "b", "c"], ["b", "c"], 1),
         (score.recall_at(1, lambda output: output["found"]), {"found": ["a"]}, ["a"], 1),
@@ -143,6 +150,24 @@ def test_repeated_runs_give_means_and_the_noise_of_one_run() -> None:
     assert combined.noise["right"] == pytest.approx(0.144338, abs=1e-6)  # one case has the variance 1/3: its root / 4
     assert combined.runs == 3
     assert combine(runs[:1]).noise == {"right": 0}
+
+
+def test_a_score_that_only_the_second_run_has_is_the_same() -> None:
+    [found] = compare(report(1, name="other"), report(0.5), ["right"])
+
+    assert (found.before, found.after, found.verdict) == (0.5, 0.5, "same")
+
+
+def test_answers_are_cut_into_what_they_share_and_what_not() -> None:
+    words = [f"w{number}" for number in range(LONGEST)]
+
+    assert compare_texts(["a", " ", "b"], ["a", " ", "c"]) == (
+        [(False, "a "), (True, "b")],
+        [(False, "a "), (True, "c")],
+    )
+    assert compare_texts(["a"], ["b"]) == ([(True, "a")], [(True, "b")])
+    assert compare_texts(words, words)[0] == [(False, "".join(words))]
+    assert compare_texts([*words, "x"], words)[1] == [(True, "".join(words))]
 
 
 def test_runs_without_a_common_case_cannot_be_compared() -> None:

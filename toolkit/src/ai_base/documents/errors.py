@@ -56,6 +56,9 @@ class EmbeddingError(DocumentsError):
 class UnsupportedAnswerError(DocumentsError):
     """A model gave an answer, twice, whose quotes are not in the passages that they name."""
 
+    kind = "unsuitable"
+    """As of a failed attempt: there was a reply, and it was of no use."""
+
     def __init__(self, question: str, quotes: Sequence[str]) -> None:
         super().__init__(f"no answer: these quotes are not in the documents: {'; '.join(quotes)}")
         self.question, self.quotes = question, list(quotes)

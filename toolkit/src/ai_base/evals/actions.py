@@ -10,17 +10,17 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import typer
 
 from ai_base.cli import echo
 from ai_base.evals import gate
-from ai_base.evals.cases import Case, EvalError, read_cases
-from ai_base.evals.dataset import FOLDER, Dataset
+from ai_base.evals.dataset import FOLDER, Case, Dataset, EvalError, read_cases
 from ai_base.evals.gate import ACCEPT, BASELINE, CASES, REPLIES, gating
 from ai_base.evals.page import page
 from ai_base.evals.recordings import ReplyFile
-from ai_base.evals.reports import NOISE, Comparison, EvaluationReport, combine, compare
+from ai_base.evals.reports import NOISE, EvaluationReport, combine, compare
 from ai_base.evals.run import COST_CENTER, evaluated, open_session
 from ai_base.llm.commands.tables import money, print_table
 from ai_base.llm.configuration.prices import price_of
@@ -60,7 +60,8 @@ def datasets(module: str, only: str) -> list[Dataset]:
             raise
         raise EvalError(f"there is no module {module} with a list DATASETS; docs/evals.md shows one") from None
     if not (chosen := [each for each in found if only in ("", each.name)]):
-        raise EvalError(f"no dataset is called {only!r}; there are: {', '.join(each.name for each in found)}")
+        names = ", ".join(each.name for each in found) or "none"
+        raise EvalError(f"there is no dataset {only!r} in the list DATASETS of {module}; it has: {names}")
     return chosen
 
 
@@ -73,6 +74,8 @@ async def evaluate(chosen: Sequence[Dataset], options: Options) -> int:
 async def _evaluate(dataset: Dataset, options: Options) -> bool:
     """Return whether the outcome is worse than before."""
     cases, baseline = read_cases(dataset.folder / CASES), EvaluationReport.read(dataset.folder / BASELINE)
+    if options.live and options.accept and baseline is None:
+        raise EvalError(f"accept the recorded replies first: {ACCEPT}")
     if options.live or options.record:
         _estimate(dataset, cases, options, baseline)
     prompts, replies = load_settings(LLMSettings).prompts_folder, dataset.folder / REPLIES
@@ -83,11 +86,11 @@ async def _evaluate(dataset: Dataset, options: Options) -> bool:
             before = await _run(dataset, cases, options, then / prompts.relative_to(find_root()), old)
     elif options.record:
         ReplyFile(replies).keep_only(reply for case in after.cases.values() for reply in case.replies)
-    for interrupted in dataset.folder.glob(f".live-{options.model or 'first'}-*") if options.live else ():
-        interrupted.unlink()
     worse = _report(dataset, before, after, options)
     if options.accept:
         _accept(dataset, baseline, after, options)
+    for live in dataset.folder.glob(f"{_live_name(options)}*") if options.live else ():
+        live.unlink()
     return worse
 
 
@@ -97,11 +100,15 @@ async def drift(chosen: Sequence[Dataset], limit: int) -> int:
     for dataset in chosen:
         cases = read_cases(dataset.folder / CASES)[:limit]
         with _progress(len(cases), dataset.name) as bar:
-            found = await gate.drift(dataset, limit, lambda: bar.update(1))
+            found = await gate.drift(dataset, cases, lambda: bar.update(1))
         for line in found or [f"nothing moved in {len(cases)} cases"]:
             echo(f"{dataset.name}: {line}")
         moved |= bool(found)
     return WORSE if moved else 0
+
+
+def _live_name(options: Options) -> str:
+    return f".live-{quote(options.model or 'first', safe='')}="
 
 
 async def _run(
@@ -110,7 +117,7 @@ async def _run(
     """Run a dataset as often as wanted. Live replies go to other files, from which an interrupted run goes on."""
     asks, reports = options.live or options.record, []
     for number in range(options.repeat):
-        live = dataset.folder / f".live-{options.model or 'first'}-{number}.jsonl"
+        live = dataset.folder / f"{_live_name(options)}{number}.jsonl"
         file = ReplyFile(*([live] if options.live else recorded))
         if options.live and file.replies:
             echo(f"going on from an interrupted run: {len(file.replies)} replies are kept", err=True)
@@ -144,35 +151,32 @@ def _report(dataset: Dataset, before: EvaluationReport | None, after: Evaluation
         if not options.accept:
             echo(f"There is no baseline yet. To accept this as one: {ACCEPT}", err=True)
     found = compare(before, after, gating(dataset), dataset.tolerance)
-    judged = compare(before, after, [*dataset.judges], dataset.tolerance) if dataset.judges else []
+    judges = [name for name in dataset.judges if name not in gating(dataset)]
+    judged = compare(before, after, judges, dataset.tolerance)
     echo(f"{dataset.name}: {len(after.cases)} cases")
     for label, report in (("before", before), ("now", after)):
-        prompts = ", ".join(map(" ".join, report.prompts.items()))
-        cost = money(dollars(sum(case.cost for case in report.cases.values())))
-        echo(f"{label + ':':<8}{', '.join(report.models)}; prompt {prompts}; {cost}")
-    header = ("score", "before", "now", "worse", "better", "p", "verdict")
-    rows = [(*_cells(each), each.verdict) for each in found]
-    rows += [(*_cells(each), f"{each.verdict} (not gating)") for each in judged]
-    print_table(header, rows, flexible=["score"])
+        facts = report.facts
+        echo(f"{label + ':':<8}{facts['model']}; prompt {facts['prompt']}; {facts['cost']}")
+    rows = []
+    for each in [*found, *judged]:
+        means, counts = (f"{each.before:.2f}", f"{each.after:.2f}"), (len(each.worse), len(each.better))
+        verdict = f"{each.verdict} (not gating)" if each in judged else each.verdict
+        rows.append((each.score, *means, *counts, f"{each.p:.3f}", verdict))
+    print_table(("score", "before", "now", "worse", "better", "p", "verdict"), rows, flexible=["score"])
     for score, deviation in after.noise.items():
         echo(f"noise of {score}: two runs differ by up to {NOISE * deviation * 2**0.5:.3f}")
     for line in gate.describe(found):
         echo(f"WORSE: {line}", err=True)
     if options.html:
+        options.html.parent.mkdir(parents=True, exist_ok=True)
         options.html.write_text(page(f"Eval: {dataset.name}", before, after, [*found, *judged]), encoding="utf-8")
         echo(f"page: {options.html}")
     return any(each.verdict == "worse" for each in found)
 
 
-def _cells(each: Comparison) -> tuple[object, ...]:
-    return each.score, f"{each.before:.2f}", f"{each.after:.2f}", len(each.worse), len(each.better), f"{each.p:.3f}"
-
-
 def _accept(dataset: Dataset, stored: EvaluationReport | None, after: EvaluationReport, options: Options) -> None:
     """Write the baseline: scores come from recorded replies only, noise from live runs only."""
-    if options.live:
-        if stored is None:
-            raise EvalError(f"accept the recorded replies first: {ACCEPT}")
+    if stored and options.live:
         after = stored.model_copy(update={"noise": after.noise})
     elif stored:
         after.noise = stored.noise
@@ -182,18 +186,23 @@ def _accept(dataset: Dataset, stored: EvaluationReport | None, after: Evaluation
 
 @contextmanager
 def revision(name: str) -> Iterator[Path]:
-    """Lend a folder with the project as it was at a git revision.
+    """Lend a folder with the files of the project as they were at a git revision.
 
     Raises:
-        EvalError: git does not know it.
+        EvalError: git does not know it, or what is done with it fails.
     """
     command = ["git", "archive", "--format=tar", "--end-of-options", name]
     done = subprocess.run(command, cwd=find_root(), capture_output=True, check=False)  # noqa: S603
     if done.returncode:
-        raise EvalError(f"FROM={name}: {done.stderr.decode(errors='replace').strip()}. Name a commit, branch or tag")
+        reason = done.stderr.decode(errors="replace").strip()
+        remedy = "Name a commit, branch or tag; a shallow clone gets more of them by: git fetch --unshallow --tags"
+        raise EvalError(f"FROM={name}: {reason}. {remedy}")
     with TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-        yield Path(folder)
+        archive.extractall(folder, [each for each in archive if each.isfile()], filter="data")
+        try:
+            yield Path(folder)
+        except EvalError as error:
+            raise EvalError(f"FROM={name}: {error}") from error
 
 
 def _progress(length: int, label: str) -> AbstractContextManager[Any]:

@@ -1,8 +1,7 @@
 """The commands `eval` and `drift`."""
 
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,22 +28,20 @@ def create_commands(module: str) -> typer.Typer:
             raise typer.BadParameter("it asks real models; add LIVE=1 (--live)", param_hint="--model, --repeat")
         if record and (live or since):
             raise typer.BadParameter("it goes with neither LIVE=1 nor FROM=...", param_hint="--record")
+        if accept and live and repeat == 1:
+            raise typer.BadParameter("it takes several runs to measure the noise; add REPEAT=3", param_hint="--accept")
         from ai_base.evals import actions  # noqa: PLC0415 - the client library takes a second to import
 
         options = actions.Options(live, model, record, accept, repeat, html, since)
-        _run(actions.evaluate(actions.datasets(module, only), options))
+        kept = "Stopped. What was answered is kept; the same command goes on from there."
+        run_to_exit_code(actions.evaluate(actions.datasets(module, only), options), when_interrupted=kept)
 
     @app.command()
     def drift(limit: Annotated[int, typer.Option(min=1, help="How many cases of each dataset.")] = 20) -> None:
         """Ask a few cases live, and tell what moved since the baseline."""
         from ai_base.evals import actions  # noqa: PLC0415
 
-        _run(actions.drift(actions.datasets(module, ""), limit))
+        lost = "Stopped. Nothing is kept; the same command asks again."
+        run_to_exit_code(actions.drift(actions.datasets(module, ""), limit), when_interrupted=lost)
 
     return app
-
-
-def _run(command: Coroutine[Any, Any, int]) -> None:
-    run_to_exit_code(
-        command, when_interrupted="Stopped. What was answered is kept; the same command goes on from there."
-    )

@@ -1,12 +1,15 @@
 """A dataset: cases, the code that is evaluated, and the scorers of its outputs."""
 
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ai_base.evals.cases import Case
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ai_base.errors import AIBaseError
 from ai_base.settings import find_root
 
 if TYPE_CHECKING:
@@ -14,6 +17,50 @@ if TYPE_CHECKING:
 
 FOLDER = "evals"
 """In the project's root; it has a folder for each dataset."""
+
+EXAMPLE = '{"name": "late", "inputs": {"ticket": "It is late."}, "expected": {"category": "other"}, "labels": {}}'
+
+
+class EvalError(AIBaseError):
+    """An evaluation cannot be run, or has no result. The message says what to do."""
+
+
+class Case(BaseModel):
+    """What is put in, and what should come out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    inputs: dict[str, Any]
+    expected: Any = None
+    """Whatever the scorers compare with; `expected_output` of pydantic-evals."""
+    labels: dict[str, Any] = {}
+    """Facts about the case, such as its language; `metadata` of pydantic-evals."""
+
+
+def read_cases(path: Path) -> list[Case]:
+    """Read the cases of a file, in its order.
+
+    Raises:
+        EvalError: The file is missing or empty, or a line is wrong; the message names file and line.
+    """
+    text = path.read_bytes().removeprefix(BOM_UTF8) if path.is_file() else b""
+    cases: dict[str, Case] = {}
+    for number, line in enumerate(text.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            case = Case.model_validate_json(line)
+        except ValidationError as error:
+            detail = error.errors(include_url=False)[0]
+            key = ".".join(map(str, detail["loc"])) or "the line"
+            raise EvalError(f"{path}:{number}: {key}: {detail['msg']}. Write it as in: {EXAMPLE}") from None
+        if case.name in cases:
+            raise EvalError(f"{path}:{number}: another case is called {case.name!r}. Give each a name of its own")
+        cases[case.name] = case
+    if not cases:
+        raise EvalError(f"{path}: there are no cases. Write one a line, such as: {EXAMPLE}")
+    return list(cases.values())
 
 
 @dataclass(frozen=True)

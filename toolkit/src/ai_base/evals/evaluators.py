@@ -1,11 +1,12 @@
 """Scorers. A case without a usable output is never scored: it has 0 everywhere."""
 
 from collections.abc import Callable, Iterable
+from statistics import fmean
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from ai_base.evals.dataset import Evaluator, EvaluatorContext
+from ai_base.evals.dataset import EvalError, Evaluator, EvaluatorContext
 
 
 def plain(output: object) -> Any:  # noqa: ANN401 - JSON
@@ -27,9 +28,8 @@ def fields(*names: str) -> Evaluator:
     """Score the share of the fields that are as expected. Without names: every field of `expected`."""
 
     def score(case: EvaluatorContext) -> float:
-        output, wanted = plain(case.output), names or tuple(case.expected)
-        equal = [name for name in wanted if name in output and output[name] == case.expected[name]]
-        return len(equal) / len(wanted)
+        pairs = [_pair(case, name) for name in names or case.expected]
+        return fmean(said == expected for said, expected in pairs)
 
     return score
 
@@ -38,7 +38,8 @@ def contains(field: str = "") -> Evaluator:
     """Whether the output, or one field of it, holds the expected text; case does not count."""
 
     def score(case: EvaluatorContext) -> bool:
-        return str(_part(case.expected, field)).lower() in str(_part(plain(case.output), field)).lower()
+        said, expected = _pair(case, field)
+        return said is not None and str(expected).lower() in str(said).lower()
 
     return score
 
@@ -47,7 +48,12 @@ def within(tolerance: float, field: str = "") -> Evaluator:
     """Whether a number, or a field that holds one, differs from the expected one by no more than `tolerance`."""
 
     def score(case: EvaluatorContext) -> bool:
-        return abs(float(_part(plain(case.output), field)) - float(_part(case.expected, field))) <= tolerance
+        said, expected = _pair(case, field)
+        limits = float(expected) - tolerance, float(expected) + tolerance
+        try:
+            return limits[0] <= float(said) <= limits[1]
+        except (TypeError, ValueError, OverflowError):  # the model said something else than a number
+            return False
 
     return score
 
@@ -57,7 +63,7 @@ def recall_at(k: int, found: Callable[[Any], Iterable[object]] = iter) -> Evalua
 
     def score(case: EvaluatorContext) -> float:
         first = list(found(case.output))[:k]
-        return sum(item in first for item in case.expected) / len(case.expected)
+        return fmean(item in first for item in case.expected)
 
     return score
 
@@ -87,5 +93,15 @@ def max_output_tokens(tokens: int) -> Evaluator:
     return lambda case: case.output_tokens <= tokens
 
 
-def _part(value: Any, field: str) -> Any:  # noqa: ANN401 - JSON
-    return value[field] if field else value
+def _pair(case: EvaluatorContext, field: str) -> tuple[Any, Any]:
+    """Return the output and what is expected, or this field of both; None if the output has no such field.
+
+    Raises:
+        EvalError: The case expects nothing for the field.
+    """
+    output, expected = plain(case.output), case.expected
+    if not field:
+        return output, expected
+    if not isinstance(expected, dict) or field not in expected:
+        raise EvalError(f"case {case.case.name!r}: a scorer needs {field!r} in what the case has as `expected`")
+    return output.get(field) if isinstance(output, dict) else None, expected[field]

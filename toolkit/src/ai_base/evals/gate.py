@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ai_base.evals.cases import EvalError, read_cases
-from ai_base.evals.dataset import Dataset
+from ai_base.evals.dataset import Case, Dataset, EvalError, read_cases
 from ai_base.evals.recordings import ReplyFile
 from ai_base.evals.reports import Comparison, EvaluationReport, compare
 from ai_base.evals.run import VALID, open_session
@@ -27,22 +26,20 @@ def is_recorded(dataset: Dataset) -> bool:
     return any((dataset.folder / name).exists() for name in (REPLIES, BASELINE))
 
 
-async def run_recorded(dataset: Dataset) -> EvaluationReport:
-    """Score the recorded replies."""
-    async with open_session(dataset, ReplyFile(dataset.folder / REPLIES)) as session:
-        return await session.run(read_cases(dataset.folder / CASES))
-
-
 async def problems(dataset: Dataset) -> list[str]:
     """Return what is worse than in the baseline, in sentences: for a test. Needs no key.
 
     Raises:
         EvalError: A request is not recorded, or there is no baseline for the cases that there are.
     """
-    report, baseline = await run_recorded(dataset), EvaluationReport.read(dataset.folder / BASELINE)
-    if baseline is None or baseline.cases.keys() != report.cases.keys():
-        raise EvalError(f"{dataset.folder / BASELINE} is not about the cases that there are now. To accept: {ACCEPT}")
-    return describe(compare(baseline, report, gating(dataset), dataset.tolerance))
+    async with open_session(dataset, ReplyFile(dataset.folder / REPLIES)) as session:
+        report = await session.run(read_cases(dataset.folder / CASES))
+    path, scores = dataset.folder / BASELINE, gating(dataset)
+    baseline = EvaluationReport.read(path)
+    gaps = baseline and [name for name, case in baseline.cases.items() if not {*scores} <= {*case.scores}]
+    if baseline is None or baseline.cases.keys() != report.cases.keys() or gaps:
+        raise EvalError(f"{path} is not about the cases and scores that there are now. To accept: {ACCEPT}")
+    return describe(compare(baseline, report, scores, dataset.tolerance))
 
 
 def describe(comparisons: Sequence[Comparison]) -> list[str]:
@@ -55,14 +52,13 @@ def describe(comparisons: Sequence[Comparison]) -> list[str]:
     ]
 
 
-async def drift(dataset: Dataset, limit: int, on_case: Callable[[], None] = lambda: None) -> list[str]:
-    """Ask the first cases live; return what moved since the baseline was recorded, in sentences.
+async def drift(dataset: Dataset, cases: Sequence[Case], on_case: Callable[[], None]) -> list[str]:
+    """Ask about some cases live; return what moved since the baseline was recorded, in sentences.
 
     Raises:
         EvalError: There is no baseline, or a case got no answer.
     """
-    baseline, cases = EvaluationReport.read(dataset.folder / BASELINE), read_cases(dataset.folder / CASES)[:limit]
-    if baseline is None:
+    if (baseline := EvaluationReport.read(dataset.folder / BASELINE)) is None:
         raise EvalError(f"{dataset.folder / BASELINE} is missing. Accept one: {ACCEPT}")
     with TemporaryDirectory() as folder:
         async with open_session(dataset, ReplyFile(Path(folder, REPLIES)), live=True) as session:

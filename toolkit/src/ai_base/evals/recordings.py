@@ -2,15 +2,15 @@
 
 import hashlib
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
-from pydantic_ai.messages import FinishReason, ModelResponse
-from pydantic_ai.models import Model
+from pydantic_ai.messages import FinishReason, ModelResponse, UserPromptPart
+from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.usage import RequestUsage
 from pydantic_core import to_json
@@ -21,7 +21,7 @@ from ai_base.llm.configuration.config import Candidate
 from ai_base.llm.configuration.prices import price_of
 from ai_base.llm.interaction import current_interaction
 from ai_base.testing import replay
-from ai_base.testing.doubles import Call, Double, ScriptError, Step
+from ai_base.testing.doubles import Call, Double, Playback, ScriptError, Step
 from ai_base.text.scrub import scrub
 
 
@@ -49,9 +49,9 @@ class Reply(Recording):
     """Seconds."""
 
     @property
-    def key(self) -> str:
-        """Equal for equal requests."""
-        return replay.request_key(replay.request_lines(self.turns[:-1]))
+    def request(self) -> list[str]:
+        """The lines of the request."""
+        return replay.request_lines(self.turns[:-1])
 
 
 @dataclass
@@ -74,29 +74,20 @@ class ReplyFile:
         """Read files. What is added goes to the last one."""
         self._path = paths[-1]
         self.replies: dict[str, Reply] = {}
-        text = ""
         for path in paths:
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
-            for line in filter(None, text.split("\n")):
+            for line in path.read_bytes().split(b"\n") if path.exists() else ():
                 with suppress(ValidationError):  # the run was killed while it wrote this line
-                    reply = Reply.model_validate_json(line)
-                    self.replies[reply.key] = reply
-        self._separator = "" if text.endswith("\n") or not text else "\n"
+                    self._keep(Reply.model_validate_json(line))
+
+    def _keep(self, reply: Reply) -> None:
+        self.replies[replay.request_key(reply.request)] = reply
 
     def add(self, reply: Reply) -> None:
         """Append a reply, scrubbed; of two replies to the same request, the later one counts."""
         line = scrub(reply.model_dump_json(exclude_defaults=True))
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{self._separator}{line}\n")
-        self._separator = ""
-        self.replies[reply.key] = Reply.model_validate_json(line)
-
-    def difference(self, lines: list[str]) -> str:
-        """Say how a request differs from the nearest that is recorded."""
-        if not self.replies:
-            return "nothing is recorded yet"
-        recorded = (replay.request_lines(reply.turns[:-1]) for reply in self.replies.values())
-        return replay.difference_to_nearest(recorded, lines)
+            file.write(f"\n{line}\n")  # the line before may be cut off
+        self._keep(Reply.model_validate_json(line))
 
     def keep_only(self, replies: Iterable[Reply]) -> None:
         """Write the file anew with these replies, each once and in this order."""
@@ -107,10 +98,16 @@ class ReplyFile:
 def request_turns(call: Call, candidate: Candidate) -> list[Turn]:
     """Return a request as it is recorded: what else decides about the reply, then the conversation."""
     row, output = current_interaction().row, call.parameters.output_object
-    schema = hashlib.sha256(to_json(output.json_schema) if output else b"").hexdigest()[:12]
-    facts = f"version {row.prompt_version}\nschema {schema}\nmodel {candidate.model}\n"
-    first = Turn(role="prompt", tool=row.prompt, text=f"{facts}temperature {candidate.temperature}")
-    return [first, *replay.request_turns(call)]
+    facts = f"version {row.prompt_version}\nschema {_digest(output.json_schema if output else None)}"
+    facts += f"\nmodel {candidate.model}\ntemperature {candidate.temperature}"
+    prompts = [part for message in call.messages for part in message.parts if isinstance(part, UserPromptPart)]
+    if attached := [part.content for part in prompts if not isinstance(part.content, str)]:
+        facts += f"\nattachments {_digest(attached)}"  # the conversation has their kinds only
+    return [Turn(role="prompt", tool=row.prompt, text=facts), *replay.request_turns(call)]
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(to_json(value, bytes_mode="base64")).hexdigest()[:12]
 
 
 class ReplayingModel(Double):
@@ -143,17 +140,22 @@ class RecordingModel(WrapperModel):
         """Ask, and record the reply. Raises as the candidate does."""
         turns, started = request_turns(Call(messages, settings, params), self._candidate), time.perf_counter()
         response = await super().request(messages, settings, params)
-        self._record(turns, response, time.perf_counter() - started)
+        row, usage, cost = current_interaction().row, response.usage, 0
+        if price := price_of(self._candidate.model, self._candidate.price):
+            with suppress(ValueError, ArithmeticError):  # a report that contradicts itself
+                cost = price.cost(usage)
+        turns += replay.message_turns(response)
+        recorded = Reply(kind="question", prompt=row.prompt, chain=row.chain, answer="", turns=turns, cost=cost)
+        recorded.model, recorded.version = response.model_name or self.model_name, row.prompt_version
+        recorded.finish_reason, recorded.duration = response.finish_reason, round(time.perf_counter() - started, 3)
+        recorded.input_tokens, recorded.output_tokens = usage.input_tokens, usage.output_tokens
+        self._file.add(recorded)
         return response
 
-    def _record(self, turns: list[Turn], response: ModelResponse, duration: float) -> None:
-        row, usage, [reply] = current_interaction().row, response.usage, list(replay.message_turns(response))
-        price, cost = price_of(self._candidate.model, self._candidate.price), 0
-        with suppress(ValueError, ArithmeticError):  # a report that contradicts itself
-            cost = price.cost(usage) if price else 0
-        recorded = Reply(kind="question", prompt=row.prompt, chain=row.chain, answer="", turns=[*turns, reply])
-        recorded.model, recorded.version = response.model_name or self.model_name, row.prompt_version
-        recorded.input_tokens, recorded.output_tokens = usage.input_tokens, usage.output_tokens
-        recorded.finish_reason, recorded.cost = response.finish_reason, cost
-        recorded.duration = round(duration, 3)
-        self._file.add(recorded)
+    @asynccontextmanager
+    async def request_stream(
+        self, messages: Messages, settings: Settings, params: Params, run_context: object = None
+    ) -> AsyncGenerator[StreamedResponse]:
+        """Ask, record the whole reply, and stream that."""
+        del run_context
+        yield Playback(await self.request(messages, settings, params), Call(messages, settings, params))

@@ -6,25 +6,28 @@ from dataclasses import dataclass, replace
 from math import comb, sqrt
 from pathlib import Path
 from statistics import mean, variance
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError
 
-from ai_base.evals.cases import EvalError
+from ai_base.evals.dataset import EvalError
 from ai_base.evals.recordings import Reply
+from ai_base.llm.commands.tables import money
+from ai_base.llm.money import dollars
 
 ALPHA = 0.05
 """Chance of a false alarm of one comparison, all its scores together."""
 NOISE = 2.58
 """Standard errors within which 99 % of the differences between two runs of the same thing are."""
 
+type Score = Annotated[float, Field(ge=0, le=1)]
 type Verdict = Literal["same", "better", "worse", "within noise", "unclear"]
 
 
 class ReportCase(BaseModel):
     """The outcome of one case."""
 
-    scores: dict[str, float] = {}
+    scores: dict[str, Score] = {}
     output: Any
     """In the types of JSON; a text that says why, if there is none."""
     said: str
@@ -40,7 +43,7 @@ class ReportCase(BaseModel):
     @classmethod
     def of(cls, replies: Sequence[Reply], output: object) -> Self:
         """Add up the replies."""
-        said = hashlib.sha256("\0".join(reply.turns[-1].model_dump_json() for reply in replies).encode())
+        said = hashlib.sha256("\0".join(sorted(reply.turns[-1].model_dump_json() for reply in replies)).encode())
         return cls(
             output=output,
             said=said.hexdigest()[:12],
@@ -58,9 +61,9 @@ class EvaluationReport(BaseModel):
     """As the provider reports them."""
     prompts: dict[str, str]
     """Their versions."""
-    noise: dict[str, float] = {}
+    noise: dict[str, Score] = {}
     """Standard deviation of the mean of one run, by score; empty or 0 if it is not known."""
-    runs: int = 1
+    runs: Annotated[int, Field(ge=1)] = 1
     """How many runs the scores are the means of."""
     cases: dict[str, ReportCase]
 
@@ -74,9 +77,20 @@ class EvaluationReport(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes()) if path.exists() else None
         except ValidationError as error:
-            raise EvalError(
-                f"{path}: {error.errors()[0]['msg']}. Restore it with git, or: make eval ACCEPT=1"
-            ) from None
+            reason = error.errors()[0]["msg"]
+            raise EvalError(f"{path}: {reason}. Restore it with git; or delete it, then: make eval ACCEPT=1") from None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a reader wants to know of the run."""
+        cases = self.cases.values()
+        return {
+            "model": ", ".join(self.models),
+            "prompt": ", ".join(f"{name} {version}" for name, version in self.prompts.items()),
+            "cost": money(dollars(sum(case.cost for case in cases))),
+            "latency": f"{mean(case.duration for case in cases):.2f} s",
+            "tokens": f"{mean(case.output_tokens for case in cases):.0f}",
+        }
 
     def write(self, path: Path) -> None:
         """Write it as a baseline."""
@@ -158,27 +172,26 @@ def compare(
     """
     if not (names := [name for name in after.cases if name in before.cases]):
         raise EvalError("the two runs have no case in common. Accept a new baseline: make eval ACCEPT=1")
-    found = [_compare(score, before, after, names, tolerance) for score in scores]
+
+    def compare_score(score: str) -> Comparison:
+        now = {name: after.cases[name].scores[score] for name in names}
+        then = {name: before.cases[name].scores.get(score, now[name]) for name in names}
+        worse = tuple(name for name in names if now[name] < then[name] - tolerance)
+        deviation = max(before.noise.get(score, 0.0), after.noise.get(score, 0.0))
+        return Comparison(
+            score=score,
+            before=mean(then.values()),
+            after=mean(now.values()),
+            better=tuple(name for name in names if now[name] > then[name] + tolerance),
+            worse=worse,
+            noise=NOISE * deviation * sqrt(1 / before.runs + 1 / after.runs),
+            certain=any(after.cases[name].said == before.cases[name].said for name in worse),
+        )
+
+    found = [compare_score(score) for score in scores]
     significant: set[str] = set()
     for each in sorted(found, key=lambda each: each.p):
         if each.p > ALPHA / (len(found) - len(significant)):
             break
         significant.add(each.score)
     return [replace(each, verdict=each.judge(significant=each.score in significant)) for each in found]
-
-
-def _compare(
-    score: str, before: EvaluationReport, after: EvaluationReport, names: Sequence[str], tolerance: float
-) -> Comparison:
-    pairs = {name: (before.cases[name].scores.get(score, 0.0), after.cases[name].scores[score]) for name in names}
-    worse = tuple(name for name, (then, now) in pairs.items() if now < then - tolerance)
-    deviation = max(before.noise.get(score, 0.0), after.noise.get(score, 0.0))
-    return Comparison(
-        score=score,
-        before=mean(then for then, _ in pairs.values()),
-        after=mean(now for _, now in pairs.values()),
-        better=tuple(name for name, (then, now) in pairs.items() if now > then + tolerance),
-        worse=worse,
-        noise=NOISE * deviation * sqrt(1 / before.runs + 1 / after.runs),
-        certain=any(after.cases[name].said == before.cases[name].said for name in worse),
-    )

@@ -3,24 +3,16 @@
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from ai_base.errors import AIBaseError
-from ai_base.evals.cases import Case, EvalError
-from ai_base.evals.dataset import Dataset, EvaluatorContext
+from ai_base.evals.dataset import Case, Dataset, EvalError, Evaluator, EvaluatorContext
 from ai_base.evals.evaluators import plain, schema_valid
-from ai_base.evals.recordings import (
-    CaseLog,
-    MissingReplyError,
-    RecordingModel,
-    ReplayingModel,
-    ReplyFile,
-    case_log,
-)
+from ai_base.evals.recordings import CaseLog, MissingReplyError, RecordingModel, ReplayingModel, ReplyFile, case_log
 from ai_base.evals.reports import EvaluationReport, ReportCase, report_of
 from ai_base.llm import errors
 from ai_base.llm.candidates.providers import build_model
@@ -33,6 +25,8 @@ from ai_base.llm.interaction import attributed_to
 from ai_base.llm.money import dollars
 from ai_base.llm.settings import LLMSettings
 from ai_base.settings import load_settings
+from ai_base.testing import replay
+from ai_base.text.reply import ReplyError
 from ai_base.text.scrub import scrub
 
 COST_CENTER = "evals"
@@ -77,15 +71,16 @@ class Session:
                 finally:
                     on_case()
 
-        outcomes = await asyncio.gather(*map(one, cases), return_exceptions=True)
-        for case, outcome in zip(cases, outcomes, strict=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, (MissingReplyError, errors.LLMError)):
-                outcome.add_note(f"case {case.name!r} of {self.dataset.name}")
-                raise outcome
-        failed = [(case, each) for case, each in zip(cases, outcomes, strict=True) if isinstance(each, Exception)]
+        # All of them end, whatever one raises: what was answered has been paid.
+        outcomes = [*zip(cases, await asyncio.gather(*map(one, cases), return_exceptions=True), strict=True)]
+        failed = [(case, each) for case, each in outcomes if isinstance(each, BaseException)]
+        for case, error in failed:
+            if not isinstance(error, (MissingReplyError, errors.LLMError)):
+                error.add_note(f"case {case.name!r} of {self.dataset.name}")
+                raise error
         if failed:
             raise EvalError(self._describe(failed, len(cases)))
-        return report_of({case.name: each for case, each in zip(cases, outcomes, strict=True)})  # type: ignore[misc]
+        return report_of({case.name: each for case, each in outcomes if isinstance(each, ReportCase)})
 
     async def _one(self, case: Case) -> ReportCase:
         try:
@@ -96,17 +91,18 @@ class Session:
         await evaluate(self.asking, self.dataset, case)
         return await evaluate(self.replaying, self.dataset, case)
 
-    def _describe(self, failed: Sequence[tuple[Case, Exception]], total: int) -> str:
+    def _describe(self, failed: Sequence[tuple[Case, BaseException]], total: int) -> str:
         case, error = failed[0]
         start = f"{self.dataset.name}: {len(failed)} of {total} cases"
         if not isinstance(error, MissingReplyError):
-            return f"{start} got no answer; the others are kept, and the same command goes on. {case.name}: {error}"
-        missing = f"{case.name}:\n{self.file.difference(error.lines)}"
+            return f"{start} got no answer; {case.name}: {error}. What was answered is kept; the same command goes on"
+        recorded = (reply.request for reply in self.file.replies.values())
+        missing = f"{case.name}:\n{replay.difference_to_nearest(recorded, error.lines)}"
         if self.asking is not None:
             return f"{start} ask something else each time. Take times and random values out of the prompt. {missing}"
         return (
             f"{start} ask what is not recorded: a prompt, an output type, a model or a case is new. "
-            f"To ask the model and record: {RECORD}. {missing}"
+            f"To ask the model and record: {RECORD}; to compare revisions: LIVE=1. {missing}"
         )
 
 
@@ -115,7 +111,8 @@ async def evaluate(gateway: Gateway, dataset: Dataset, case: Case) -> ReportCase
 
     Raises:
         MissingReplyError: A request is not recorded.
-        LLMError: There was no answer for a reason that says nothing about the answer, such as a budget or an outage.
+        AIBaseError: There was no answer for a reason that says nothing about the model, such as a budget or an outage.
+        EvalError: A scorer returned no number from 0 to 1.
     """
     log = CaseLog()
     case_log.set(log)
@@ -123,8 +120,8 @@ async def evaluate(gateway: Gateway, dataset: Dataset, case: Case) -> ReportCase
     with attributed_to(cost_center=COST_CENTER):
         try:
             output = await dataset.task(gateway, case.inputs)
-        except AIBaseError as error:
-            if isinstance(error, errors.LLMError) and not _is_about_the_reply(error):
+        except (AIBaseError, ReplyError) as error:
+            if not _is_about_the_reply(error):
                 raise
             failure = scrub(f"{type(error).__name__}: {error}")
         if log.missing:
@@ -132,28 +129,31 @@ async def evaluate(gateway: Gateway, dataset: Dataset, case: Case) -> ReportCase
         output = output.output if isinstance(output, Answer) else output
         result = ReportCase.of(log.replies, failure or plain(output))
         context = EvaluatorContext(case, output, dollars(result.cost), result.duration, result.output_tokens, gateway)
-        for name, score in {VALID: schema_valid, **dataset.evaluators, **dataset.judges}.items():
-            value = 0.0 if output is None else score(context)
-            result.scores[name] = round(float(await value if inspect.isawaitable(value) else value), 6)
+        for name, scorer in {**dataset.judges, VALID: schema_valid, **dataset.evaluators}.items():
+            result.scores[name] = 0.0 if output is None else await _score(name, scorer, context)
     result.replies = log.replies
     return result
 
 
-def _is_about_the_reply(error: errors.LLMError) -> bool:
+def _is_about_the_reply(error: Exception) -> bool:
     """Whether a model replied, but with nothing usable: that is a result, and the others are not."""
     causes = error.errors if isinstance(error, errors.AllCandidatesFailedError) else [error]
-    unusable = (errors.InvalidOutputError, errors.ModelRefusalError)
+    unusable = (errors.InvalidOutputError, errors.ModelRefusalError, ReplyError)
     return all(isinstance(each, unusable) or getattr(each, "kind", "") == "unsuitable" for each in causes)
+
+
+async def _score(name: str, scorer: Evaluator, context: EvaluatorContext) -> float:
+    value = scorer(context)
+    value = await value if inspect.isawaitable(value) else value
+    with suppress(TypeError, ValueError):
+        if 0 <= float(value) <= 1:
+            return round(float(value), 6)
+    raise EvalError(f"case {context.case.name!r}: {name!r} scored {value!r}. A scorer returns a number from 0 to 1")
 
 
 @asynccontextmanager
 async def open_session(
-    dataset: Dataset,
-    file: ReplyFile,
-    *,
-    candidate: str = "",
-    live: bool = False,
-    prompts: Path | None = None,
+    dataset: Dataset, file: ReplyFile, *, candidate: str = "", live: bool = False, prompts: Path | None = None
 ) -> AsyncIterator[Session]:
     """Open the gateways. `candidate` replaces the first of the dataset's chain; `live` asks what is not recorded.
 
@@ -162,23 +162,23 @@ async def open_session(
     """
     config = evaluated(load_config(), dataset.chain, candidate)
     models = {name: ReplayingModel(file, each) for name, each in config.candidates.items()}
-    with TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/ledger.db"
-        async with EvalGateway.open(config=free(config), prompts=prompts, database_url=url, models=models) as replaying:
-            if not live:
-                yield Session(dataset, file, replaying, None)
-                return
+    async with AsyncExitStack() as stack:
+        url = f"sqlite:///{stack.enter_context(TemporaryDirectory())}/ledger.db"
+        replaying = EvalGateway.open(config=free(config), prompts=prompts, database_url=url, models=models)
+        session = Session(dataset, file, await stack.enter_async_context(replaying), None)
+        if live:
             if COST_CENTER not in config.budgets.cost_centers:
                 where = load_settings(LLMSettings).config_file
                 raise EvalError(f'{where}: give evals a budget: [budgets.cost_centers.evals], then day = "2"')
-            async with http_client() as client:
-                asked = {
-                    name: RecordingModel(build_model(each, client), file, each)
-                    for name, each in config.candidates.items()
-                    if name == config.chains[dataset.chain][0] or dataset.judges
-                }
-                async with EvalGateway.open(config=config, prompts=prompts, models=asked) as asking:
-                    yield Session(dataset, file, replaying, asking)
+            client = await stack.enter_async_context(http_client())
+            asked = {
+                name: RecordingModel(build_model(each, client), file, each)
+                for name, each in config.candidates.items()
+                if name == config.chains[dataset.chain][0] or dataset.judges
+            }
+            asking = EvalGateway.open(config=config, prompts=prompts, models=asked)
+            session = replace(session, asking=await stack.enter_async_context(asking))
+        yield session
 
 
 def evaluated(config: Config, chain: str, candidate: str) -> Config:

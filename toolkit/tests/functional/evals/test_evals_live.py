@@ -59,7 +59,7 @@ def test_the_budget_stops_a_run_and_what_is_done_is_kept(accepted: Eval, provide
     config.write_text(whole.replace('day = "5"', 'day = "0.01"'))
     result = accepted("eval", "--live", expect=1)
     done = provider.count - asked
-    assert "got no answer; the others are kept, and the same command goes on" in result.stderr
+    assert "What was answered is kept; the same command goes on" in result.stderr
     assert "budget cost center evals" in result.stderr
     assert 0 < done < NUMBER
 

@@ -9,7 +9,7 @@ import eval_cases
 import pytest
 from eval_cases import FOLDER, NUMBER, PROMPT, TRIAGE, Eval, answer, cases, gate, rows, write
 
-from ai_base.evals.cases import EvalError
+from ai_base.evals import EvalError
 from ai_base.llm import Gateway
 from ai_base.testing.loopback import LoopbackProvider
 
@@ -90,7 +90,9 @@ def test_only_what_is_new_is_asked_and_what_is_no_longer_asked_is_dropped(
     recorded = (FOLDER / "replies.jsonl").read_text()
     assert recorded.count("\n") == NUMBER
     assert "Ticket 0:" not in recorded
-    with pytest.raises(EvalError, match=r"not about the cases that there are now. To accept: make eval ACCEPT=1"):
+    with pytest.raises(
+        EvalError, match=r"not about the cases and scores that there are now. To accept: make eval ACCEPT=1"
+    ):
         gate()
 
 
@@ -115,9 +117,9 @@ def test_a_bad_line_is_named_with_its_number_and_a_remedy(run: Eval, line: str, 
 
 def test_no_cases_is_an_error(run: Eval) -> None:
     write("evals/triage/cases.jsonl", "\n")
-    assert "it is empty. Write one case a line" in run("eval", expect=1).stderr
+    assert "there are no cases. Write one a line" in run("eval", expect=1).stderr
     (FOLDER / "cases.jsonl").unlink()
-    assert "no such file. Write one case a line" in run("eval", expect=1).stderr
+    assert "there are no cases. Write one a line" in run("eval", expect=1).stderr
 
 
 @pytest.mark.parametrize(
