@@ -1,19 +1,25 @@
 """Documents in object stores: a real S3 server on loopback, and servers that refuse or do not answer."""
 
 import asyncio
+import json
 import os
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from urllib.request import Request, urlopen
 
 import pytest
+from bucket_server import BUCKET, BucketServer, bucket_server
 from document_cases import ODD_NAMES, all_changes, remember
 
 from ai_base.documents.errors import LocationError, UnreadableError
 from ai_base.documents.repository import DocumentRepository
+
+type Cloud = tuple[str, BucketServer]
+
+NAMES = [name for name in ODD_NAMES if "\n" not in name]
+"""Object stores have no line feeds in names."""
 
 
 @pytest.fixture(scope="session")
@@ -48,18 +54,17 @@ def bucket(s3_server: str, credentials: None, monkeypatch: pytest.MonkeyPatch, t
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 async def test_the_same_code_works_on_s3(bucket: str) -> None:
     whole, part = DocumentRepository(f"s3://{bucket}"), DocumentRepository(f"s3://{bucket}/docs")
-    names = [name for name in ODD_NAMES if "\n" not in name]  # object stores have no line feeds in names
-    for name in names:
+    for name in NAMES:
         await part.write(name, name.encode())
     await whole.write("other.md", b"other")
     assert sorted([document.path async for document in whole.list()]) == sorted(
-        ["other.md", *(f"docs/{n}" for n in names)]
+        ["other.md", *(f"docs/{n}" for n in NAMES)]
     )
     known = remember(await all_changes(part))
-    assert {path: await part.read(path) for path in known} == {name: name.encode() for name in names}
+    assert {path: await part.read(path) for path in known} == {name: name.encode() for name in NAMES}
     assert await all_changes(part, known) == {}
-    await part.write(names[0], b"edited")
-    assert {change.path: change.kind for change in (await all_changes(part, known)).values()} == {names[0]: "changed"}
+    await part.write(NAMES[0], b"edited")
+    assert {change.path: change.kind for change in (await all_changes(part, known)).values()} == {NAMES[0]: "changed"}
     small = DocumentRepository(f"s3://{bucket}", max_bytes=3)
     with pytest.raises(UnreadableError, match="5 bytes, more than 3"):
         await small.read("other.md")
@@ -82,35 +87,50 @@ async def test_missing_credentials_are_an_error(monkeypatch: pytest.MonkeyPatch)
         await all_changes(DocumentRepository("s3://bucket", timeout=20))
 
 
-LISTING = """<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>
-<KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated><Contents><Key>secret.md</Key>
-<LastModified>2026-11-25T00:00:00.000Z</LastModified><ETag>"1"</ETag><Size>3</Size></Contents></ListBucketResult>"""
-
-
-class ListsOnly(BaseHTTPRequestHandler):
-    """An object store that lists its objects and refuses to give them out."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        listing = "list-type" in self.path
-        body = LISTING.encode() if listing else b"<Error><Code>AccessDenied</Code></Error>"
-        self.send_response(200 if listing else 403)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keep the tests' output clean."""
-
-
-async def test_a_bucket_that_refuses_reads_is_a_skip(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["s3", "gs", "az"])
+def cloud(request: pytest.FixtureRequest, credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A bucket of each kind, on a small server of our own."""
     del credentials
-    with ThreadingHTTPServer(("127.0.0.1", 0), ListsOnly) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        changes = await all_changes(DocumentRepository("s3://bucket"))
-        server.shutdown()
+    with bucket_server() as server:
+        account = {"gcs_base_url": server.url, "disable_oauth": True, "client_email": "", "private_key": ""}
+        variables = {
+            "s3": {"AWS_ENDPOINT_URL": server.url},
+            "gs": {
+                "GOOGLE_BASE_URL": server.url,
+                "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps({**account, "private_key_id": ""}),
+            },
+            "az": {
+                "AZURE_STORAGE_ENDPOINT": server.url,
+                "AZURE_STORAGE_ACCOUNT_NAME": "account",
+                "AZURE_STORAGE_ACCOUNT_KEY": b64encode(b"key").decode(),
+            },
+        }
+        for name, value in variables[request.param].items():
+            monkeypatch.setenv(name, value)
+        yield f"{request.param}://", server
+
+
+async def test_the_same_code_works_on_each_cloud(cloud: Cloud) -> None:
+    scheme, server = cloud
+    repository = DocumentRepository(f"{scheme}{BUCKET}/docs")
+    for name in NAMES:
+        await repository.write(name, name.encode())
+    server.objects["other.md"] = b"of no concern"
+    assert sorted(server.objects) == sorted(["other.md", *(f"docs/{name}" for name in NAMES)])
+    changes = await all_changes(repository)
+    assert {path: change.content.decode() for path, change in changes.items()} == {name: name for name in NAMES}
+    await repository.write(NAMES[0], b"edited")
+    assert list(await all_changes(repository, remember(changes))) == [NAMES[0]]
+    with pytest.raises(LocationError, match=f"{scheme}{BUCKET}/docs: .*not found"):
+        await repository.read("missing.md")
+    with pytest.raises(LocationError, match=f"{scheme}no-bucket: "):
+        await all_changes(DocumentRepository(f"{scheme}no-bucket"))
+
+
+async def test_a_bucket_that_refuses_reads_is_a_skip(cloud: Cloud) -> None:
+    scheme, server = cloud
+    server.objects["secret.md"], server.refuses = b"secret", True
+    changes = await all_changes(DocumentRepository(f"{scheme}{BUCKET}"))
     assert changes["secret.md"].kind == "unread"
     assert changes["secret.md"].problem.startswith("access refused: ")
 

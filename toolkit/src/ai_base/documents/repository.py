@@ -41,7 +41,8 @@ class DocumentRepository:
     """The documents below a URL: `file://`, `memory://name`, `s3://`, `gs://` or `az://`, or a folder's path.
 
     Credentials and endpoints of object stores come from the usual environment variables, such as `AWS_ACCESS_KEY_ID`
-    and `AWS_ENDPOINT_URL`. `timeout` (seconds) bounds each request.
+    and `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS` and `GOOGLE_BASE_URL`, or `AZURE_STORAGE_ACCOUNT_KEY` and
+    `AZURE_STORAGE_ENDPOINT`. `timeout` (seconds) bounds each request.
     """
 
     def __init__(self, url: str, *, max_bytes: int = MAX_BYTES, timeout: float = 30) -> None:

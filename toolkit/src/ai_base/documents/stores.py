@@ -75,6 +75,9 @@ class LocalFolder:
         return Path(target)
 
 
+ENDPOINTS = ("AWS_ENDPOINT_URL", "AZURE_STORAGE_ENDPOINT", "GOOGLE_BASE_URL")
+"""Variables that name a server of one's own, which may be one without encryption."""
+
 _memory_stores: dict[str, MemoryStore] = {}
 """By URL: obstore's own are a new one each time."""
 
@@ -88,7 +91,7 @@ class Bucket:
         if url.startswith("memory:"):
             self._store = _memory_stores.setdefault(url.rstrip("/"), MemoryStore())
             return
-        allow_http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+        allow_http = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
         with _reasons(url):
             self._store = from_url(
                 url,
