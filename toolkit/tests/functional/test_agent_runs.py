@@ -1,17 +1,19 @@
 """Runs of an agent: the loop, its steps, and how a run goes on elsewhere."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from agent_cases import add, call, calls, search
 from gateway_cases import answered
-from pydantic_ai.messages import ToolReturnPart
+from pydantic_ai.messages import ThinkingPart, ToolReturnPart
 
 from ai_base.agent import Run, SimpleReActAgent, Step
 from ai_base.llm.errors import AllCandidatesFailedError
 from ai_base.testing.doubles import MockLLMWithChain, ScriptedModel
 
+HALF_PAIR = "\ud800"
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\u202e"
 
 
@@ -171,6 +173,23 @@ async def test_a_run_that_has_its_answer_asks_nothing_more(open_gateway: Any) ->
         await agent.run(await agent.run("?"))
 
     assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize("arguments", [{"query": HALF_PAIR, HALF_PAIR: [HALF_PAIR]}, f'{{"query": "{HALF_PAIR}"}}'])
+async def test_a_call_with_half_of_a_surrogate_pair_is_kept_sent_and_saved(open_gateway: Any, arguments: Any) -> None:
+    made = calls(("search", arguments), (f"se{HALF_PAIR}arch", arguments))
+    made.parts = [
+        ThinkingPart(f"{HALF_PAIR} é", id=HALF_PAIR),
+        *(replace(part, tool_call_id=HALF_PAIR) for part in made.tool_calls),
+    ]
+    made.usage = answered("").usage or made.usage
+    async with open_gateway(main=ScriptedModel(made, "done")) as gateway:
+        run = await SimpleReActAgent(gateway, [search]).run("?")
+        steps = await gateway.ledger.steps(run.interaction_ids[0])
+
+    assert run.answer == "done"
+    assert Run.model_validate_json(run.model_dump_json()) == run
+    assert [step.tool for step in steps] == ["", "search", "se\ufffdarch", ""]
 
 
 @pytest.mark.parametrize("reply", ["", call("search", query="x")], ids=["empty", "cut off"])

@@ -45,6 +45,25 @@ def stops() -> None:
     raise StopIteration("over")
 
 
+class Outsider(BaseException):
+    """As some libraries have them, which is no `Exception`."""
+
+
+def closes() -> None:
+    """Raise what ends a generator."""
+    raise GeneratorExit("closed")
+
+
+async def closes_later() -> None:
+    """Raise what ends a generator."""
+    closes()
+
+
+async def raises_outsiders() -> None:
+    """Raise a group of them."""
+    raise BaseExceptionGroup("several", [Outsider(f"key {KEY}")])
+
+
 def unspeakable() -> None:
     """Raise what cannot be shown."""
     raise Unspeakable
@@ -63,6 +82,9 @@ CYCLE.append(CYCLE)
         (leaves_later, "SystemExit: left"),
         (cancels_itself, "CancelledError: by a library"),
         (stops, "StopIteration"),
+        (closes, "GeneratorExit: closed"),
+        (closes_later, "GeneratorExit: closed"),
+        (raises_outsiders, "several"),
         (unspeakable, "Unspeakable"),
         (returns(object()), "Unable to serialize unknown type"),
         (returns(b"\xff\xfe"), "invalid utf-8"),
@@ -76,6 +98,15 @@ async def test_every_failure_is_an_observation_without_secrets(function: Callabl
     assert reason in text
     assert "sk-proj" not in text
     assert "ada@example.com" not in text
+
+
+async def test_ctrl_c_is_no_failure_of_the_tool_at_work() -> None:
+    def interrupted() -> None:
+        """Be stopped by the user."""
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await asyncio.to_thread(asyncio.run, observed(interrupted))
 
 
 async def test_a_coroutine_that_hangs_is_cancelled() -> None:

@@ -83,7 +83,9 @@ class Toolbox:
             result = await tool.function_schema.call(arguments, None)  # type: ignore[arg-type]  # takes no context
             text = result if isinstance(result, str) else to_json(result).decode()
             return Observation(self._cut(str(storable(text))), "ok")
-        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - the model is told
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the model is told
             return self.failure("".join(format_exception_only(error)).strip())
 
     def failure(self, reason: str) -> Observation:

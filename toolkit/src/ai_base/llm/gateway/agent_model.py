@@ -28,6 +28,7 @@ from ai_base.llm.candidates.chain import Candidates, ChainModel, record_response
 from ai_base.llm.errors import LLMError
 from ai_base.llm.interaction import ActiveInteraction
 from ai_base.text.clean import Cleaner, clean, clean_value
+from ai_base.text.json_strings import without_lone_surrogates
 
 type HTML = Literal["escape", "keep"]
 type Join = Callable[[], AbstractAsyncContextManager[ActiveInteraction]]
@@ -153,7 +154,21 @@ def _output_tools(params: ModelRequestParameters) -> frozenset[str]:
 
 
 def _clean_response(response: ModelResponse, output_tools: frozenset[str], html: HTML) -> ModelResponse:
-    return replace(response, parts=[_clean_part(part, output_tools, html) for part in response.parts])
+    return replace(response, parts=[_clean_part(_encodable(part), output_tools, html) for part in response.parts])
+
+
+def _encodable[P: ModelResponsePart](part: P) -> P:
+    """Replace each half of a surrogate pair, which no request and no JSON holds: names, arguments and ids included."""
+    changed = {name: found for name, value in vars(part).items() if (found := _encodable_value(value)) != value}
+    return replace(part, **changed) if changed else part
+
+
+def _encodable_value(value: Any) -> Any:  # noqa: ANN401 - a part holds values of any type
+    if isinstance(value, dict):
+        return {_encodable_value(key): _encodable_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable_value(item) for item in value]
+    return without_lone_surrogates(value) if isinstance(value, str) and not value.isascii() else value
 
 
 def _clean_part[P: ModelResponsePart](part: P, output_tools: frozenset[str], html: HTML) -> P:
