@@ -1,6 +1,7 @@
 """Each limit means one thing, counted where the requests arrive: at a provider on loopback."""
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import count
@@ -193,6 +194,20 @@ async def test_a_call_in_between_makes_it_no_repetition(open_gateway: Any) -> No
     assert (run.ended, run.tool_calls) == ("answer", 5)
 
 
-def test_a_negative_limit_is_refused() -> None:
-    with pytest.raises(ValueError, match="max_steps must not be negative, but is -1"):
-        Limits(max_steps=-1)
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"max_steps": -1},
+        {"max_tool_calls": 1.5},
+        {"max_steps": math.inf},
+        {"seconds": math.nan},
+        {"tool_seconds": -1},
+        {"dollars": Decimal("NaN")},
+        {"observation_characters": 5},
+        {"max_step": 1},
+    ],
+    ids=str,
+)
+def test_a_limit_that_limits_nothing_is_refused(limit: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^1 validation error for Limits\n{next(iter(limit))}\n"):
+        Limits(**limit)

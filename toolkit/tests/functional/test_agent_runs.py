@@ -192,6 +192,19 @@ async def test_a_call_with_half_of_a_surrogate_pair_is_kept_sent_and_saved(open_
     assert [step.tool for step in steps] == ["", "search", "se\ufffdarch", ""]
 
 
+async def test_arguments_nested_too_deeply_to_be_saved_are_refused(open_gateway: Any) -> None:
+    nested: Any = "tea"
+    for _ in range(300):
+        nested = {"query": nested}
+    made = calls(("search", nested))
+    made.usage = answered("").usage or made.usage
+    async with open_gateway(main=ScriptedModel(made, "done")) as gateway:
+        run = await SimpleReActAgent(gateway, [search]).run("?")
+
+    assert [step.outcome for step in run.steps] == ["question", "failed", "answer"]
+    assert Run.model_validate_json(run.model_dump_json()) == run
+
+
 @pytest.mark.parametrize("reply", ["", call("search", query="x")], ids=["empty", "cut off"])
 async def test_a_response_that_is_empty_or_cut_off_is_no_answer(open_gateway: Any, reply: Any) -> None:
     if reply:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from agent_cases import LONG, observed, returns
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 from pydantic_ai import RunContext
 from pydantic_ai.messages import ToolCallPart
 
@@ -78,6 +78,17 @@ async def test_arguments_that_do_not_fit_are_an_observation_with_the_reason(argu
 
     assert outcome == "failed"
     assert reason in text
+
+
+async def test_a_validator_that_raises_anything_is_an_observation() -> None:
+    def look_up(value: Any) -> str:
+        raise KeyError(value)
+
+    def find(name: Annotated[str, AfterValidator(look_up)]) -> str:
+        """Find."""
+        return name
+
+    assert await observed(find, {"name": "x"}) == ("KeyError: 'x'", "failed")
 
 
 def test_a_tool_that_does_not_exist_is_an_observation_with_those_that_do() -> None:

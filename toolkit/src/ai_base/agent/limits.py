@@ -1,7 +1,8 @@
 """The limits of a run. Reaching one ends the run and keeps all its work."""
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt
 
 from ai_base.agent.run import Run
 from ai_base.llm.interaction import Budget
@@ -10,27 +11,21 @@ from ai_base.llm.money import nanodollars
 SCOPE = "agent run"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
+class Limits(BaseModel, frozen=True, extra="forbid"):
     """What one run may do, all its resumptions together. The gateway's own caps hold as well."""
 
-    max_steps: int = 8
+    max_steps: NonNegativeInt = 8
     """Model requests, as the provider counts them: retries, fallbacks and requests that tools make included."""
-    max_tool_calls: int = 20
+    max_tool_calls: NonNegativeInt = 20
     """Executions of tools. A call of an unknown tool, or with invalid arguments, executes nothing."""
-    seconds: float | None = None
+    seconds: NonNegativeFloat | None = None
     """Working time; the wait for a person does not count. None: the deadline of an interaction, each time."""
-    dollars: Decimal | None = None
+    dollars: Decimal | None = Field(default=None, ge=0)
     """Nothing is sent that could cost more."""
-    tool_seconds: float = 30
+    tool_seconds: NonNegativeFloat = 30
     """For one execution of a tool."""
-    observation_characters: int = 8000
+    observation_characters: int = Field(default=8000, ge=100)
     """The rest of a longer result is cut off."""
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value is not None and value < 0:
-                raise ValueError(f"{name} must not be negative, but is {value}")
 
     def budget(self, run: Run, outer: Budget) -> Budget:
         """Return the budget of the run, with what it has used so far. It counts on top of the interaction's budget."""

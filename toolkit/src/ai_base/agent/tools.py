@@ -65,9 +65,11 @@ class Toolbox:
             return cast("Arguments", tool.function_schema.validator.validate_json(arguments_of(call) or "{}"))
         except ValidationError as error:
             mistakes = error.errors(include_input=False, include_url=False, include_context=False)
-        return self.failure(
-            "; ".join(f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}" for each in mistakes)
-        )
+            return self.failure(
+                "; ".join(f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}" for each in mistakes)
+            )
+        except Exception as error:  # noqa: BLE001 - a validator of the team's own
+            return self.failure("".join(format_exception_only(error)).strip())
 
     async def execute(self, call: ToolCallPart, arguments: Arguments, seconds: float) -> Observation:
         """Execute a call. It is given up after so many seconds; a thread cannot be stopped, it ends by itself."""

@@ -30,6 +30,9 @@ from ai_base.llm.interaction import ActiveInteraction
 from ai_base.text.clean import Cleaner, clean, clean_value
 from ai_base.text.json_strings import without_lone_surrogates
 
+MOST_LEVELS = 100
+"""Of arguments. Readers of JSON take some 200."""
+
 type HTML = Literal["escape", "keep"]
 type Join = Callable[[], AbstractAsyncContextManager[ActiveInteraction]]
 
@@ -158,16 +161,21 @@ def _clean_response(response: ModelResponse, output_tools: frozenset[str], html:
 
 
 def _encodable[P: ModelResponsePart](part: P) -> P:
-    """Replace each half of a surrogate pair, which no request and no JSON holds: names, arguments and ids included."""
-    changed = {name: found for name, value in vars(part).items() if (found := _encodable_value(value)) != value}
+    """Replace what no request and no JSON holds: half of a surrogate pair in any text, arguments nested too deeply."""
+    try:
+        changed = {name: found for name, value in vars(part).items() if (found := _encodable_value(value)) != value}
+    except RecursionError:
+        changed = {"args": "nested too deeply"}  # is no JSON, so the call is refused
     return replace(part, **changed) if changed else part
 
 
-def _encodable_value(value: Any) -> Any:  # noqa: ANN401 - a part holds values of any type
+def _encodable_value(value: Any, levels: int = MOST_LEVELS) -> Any:  # noqa: ANN401 - a part holds values of any type
+    if isinstance(value, dict | list) and not levels:
+        raise RecursionError
     if isinstance(value, dict):
-        return {_encodable_value(key): _encodable_value(item) for key, item in value.items()}
+        return {_encodable_value(key): _encodable_value(item, levels - 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_encodable_value(item) for item in value]
+        return [_encodable_value(item, levels - 1) for item in value]
     return without_lone_surrogates(value) if isinstance(value, str) and not value.isascii() else value
 
 
