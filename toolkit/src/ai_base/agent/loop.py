@@ -210,7 +210,7 @@ class Loop:
     def _step(self, position: int = 0, call: ToolCallPart | None = None) -> Step:
         step = Step(new_id(), self._run.id, self._call.row.id, now(), self._run.responses, position)
         if call:
-            step.tool, step.arguments = call.tool_name, scrub(arguments_of(call))
+            step.tool, step.arguments = scrub(call.tool_name), scrub(arguments_of(call))
         return step
 
     def _describe(self, step: Step, response: ModelResponse) -> None:

@@ -25,7 +25,6 @@ from ai_base.llm.ledger.records import Interaction, new_id, now
 from ai_base.llm.settings import LLMSettings
 from ai_base.settings import load_settings
 from ai_base.testing.doubles import Call, Double, ScriptError, Step
-from ai_base.text.scrub import scrub
 
 
 class ReplayModel(Double):
@@ -186,10 +185,10 @@ def _text(content: object) -> str:
 
 
 def request_lines(turns: Iterable[Turn]) -> list[str]:
-    """Write a conversation as lines: scrubbed, with the keys of JSON sorted."""
+    """Write a conversation, whose turns are scrubbed, as lines; the keys of JSON are sorted."""
     lines = []
     for turn in turns:
-        text = _sorted_json(turn.text) if turn.role == "tools" else scrub(turn.text)
+        text = _sorted_json(turn.text) if turn.role == "tools" else turn.text
         lines += [f"[{turn.role}{' ' if turn.tool else ''}{turn.tool}]", *text.splitlines()]
         lines += map(_call_text, turn.calls)
     return lines
@@ -200,11 +199,10 @@ def _call_text(call: ToolCall) -> str:
 
 
 def _sorted_json(text: str, indent: int | None = 1) -> str:
-    scrubbed = scrub(text)
     try:
-        return json.dumps(from_json(scrubbed), sort_keys=True, indent=indent, ensure_ascii=False)
+        return json.dumps(from_json(text), sort_keys=True, indent=indent, ensure_ascii=False)
     except ValueError:
-        return scrubbed
+        return text
 
 
 def request_key(lines: Sequence[str]) -> str:

@@ -113,6 +113,23 @@ def test_a_run_with_the_teams_own_tools_is_replayed(agent_test: Path) -> None:
     assert asyncio.run(again(replay.instructions)).answer == replay.answer
 
 
+def test_a_text_with_quotes_and_half_of_an_assignment_is_recorded_as_it_is_asked_again(run: Run) -> None:
+    """Between the quotes of JSON, everything up to the next quote would be taken for the token."""
+    question = f'\'\'\'"""\\\\n {{"token":"\nIs it {MAIL}\\\'s?\n""" \\'
+    done = agent_run(question, call("add", a=1, b=2), f"{question} No.")
+    test = written(run, done.interaction_ids[0])
+    replay = Replay.read(test.with_suffix(".json"))
+
+    async def again() -> AgentRun:
+        async with replay.open_gateway() as gateway:
+            agent = SimpleReActAgent(gateway, [lookup, add, refund], instructions=f"Help {MAIL}.")
+            return await agent.run(question)
+
+    assert asyncio.run(again()).answer == replay.answer
+    assert "Is it [email]" in replay.question
+    assert run_pytest(test).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("before", "after", "shown"),
     [

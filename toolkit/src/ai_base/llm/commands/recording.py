@@ -1,17 +1,16 @@
 """A recording of an interaction, made from the ledger, and the test that replays it.
 
-A recording is a conversation in turns, without ids and times. Everything in it was scrubbed for the ledger, and is
-scrubbed again. Not recorded, and so not replayable: replies that were refused or invalid, and the conversations of
-agents other than `SimpleReActAgent`.
+A recording is a conversation in turns, without ids and times. Every text in it is scrubbed. Not recorded, and so not
+replayable: replies that were refused or invalid, and the conversations of agents other than `SimpleReActAgent`.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import structlog
-from pydantic import BaseModel, TypeAdapter
+from pydantic import AfterValidator, BaseModel, TypeAdapter
 
 from ai_base.llm.configuration.prompts import Prompts
 from ai_base.llm.errors import LLMError
@@ -23,12 +22,15 @@ log = structlog.get_logger(__name__)
 
 ANSWERED = ("ok", "failed", "denied")
 
+type Scrubbed = Annotated[str, AfterValidator(scrub)]
+"""Each text by itself: between the quotes of JSON it would be scrubbed otherwise than when it is asked again."""
+
 
 class ToolCall(BaseModel):
     """A call that the model made."""
 
-    tool: str
-    arguments: str
+    tool: Scrubbed
+    arguments: Scrubbed
     """As the model wrote them: JSON, unless it made a mistake."""
 
 
@@ -36,8 +38,8 @@ class Turn(BaseModel):
     """A part of the conversation. The turns of the model are its replies to everything before them."""
 
     role: Literal["tools", "prompt", "system", "user", "model", "tool"]
-    text: str = ""
-    tool: str = ""
+    text: Scrubbed = ""
+    tool: Scrubbed = ""
     """Whose result it is, for the role `tool`."""
     calls: list[ToolCall] = []
 
@@ -49,7 +51,7 @@ class Recording(BaseModel):
     prompt: str
     chain: str = ""
     output_type: str = ""
-    answer: str
+    answer: Scrubbed
     turns: list[Turn]
 
 
@@ -82,7 +84,7 @@ def write_test(identity: str, recording: Recording, folder: Path) -> Path:
             raise LLMError(f"{path} exists; delete it first")
     template = AGENT_TEST if recording.kind == "agent" else QUESTION_TEST
     folder.mkdir(parents=True, exist_ok=True)
-    data.write_text(scrub(recording.model_dump_json(indent=2, exclude_defaults=True)) + "\n", encoding="utf-8")
+    data.write_text(recording.model_dump_json(indent=2, exclude_defaults=True) + "\n", encoding="utf-8")
     test.write_text(template.format(identity=identity, name=name), encoding="utf-8")
     return test
 
