@@ -1,6 +1,7 @@
 """Each limit means one thing, counted where the requests arrive: at a provider on loopback."""
 
 import asyncio
+import json
 import math
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -211,3 +212,10 @@ async def test_a_call_in_between_makes_it_no_repetition(open_gateway: Any) -> No
 def test_a_limit_that_limits_nothing_is_refused(limit: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"^1 validation error for Limits\n{next(iter(limit))}\n"):
         Limits(**limit)
+
+
+@pytest.mark.parametrize("used", [{"requests": -1}, {"tool_calls": -1}, {"cost": -1}, {"seconds": math.nan}], ids=str)
+def test_a_saved_run_cannot_have_used_less_than_nothing(used: dict[str, Any]) -> None:
+    saved = json.dumps({"question": "?", **used})
+    with pytest.raises(ValueError, match=f"^1 validation error for Run\n{next(iter(used))}\n"):
+        Run.model_validate_json(saved)

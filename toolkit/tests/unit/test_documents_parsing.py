@@ -9,6 +9,7 @@ from ai_base.documents.parsing import to_markdown
 
 def test_text_may_be_utf_8_or_utf_16_with_a_mark() -> None:
     assert to_markdown("a.txt", "\ufeffKäse\r\n".encode()) == "Käse\n"
+    assert to_markdown("a.txt", b"old\rMac\r\n") == "old\nMac\n"
     assert to_markdown("a.MD", "# Käse".encode("utf-16")) == "# Käse"
 
 
@@ -21,6 +22,7 @@ def test_text_may_be_utf_8_or_utf_16_with_a_mark() -> None:
         ("a.docx", b"x", "files of the kind .docx are not supported"),
         ("README", b"x", "files of the kind without an ending are not supported"),
         ("a.jsonl", b'{"a": 1}\n{"b": ', "line 2 is not JSON"),
+        ("a.csv", b"", "there is no text in it"),
         ("a.pdf", b"%PDF-1.4\nnothing", "broken PDF: "),
         ("a.html", b"<meta charset='no-such'><p>x", "not text in the declared encoding no-such"),
         ("a.csv", b'a,b\n"' + b"x" * 200_000 + b'",1\n', "broken CSV: field larger"),
@@ -53,7 +55,8 @@ def test_a_page_whose_text_is_lost_is_reported() -> None:
 
 def test_each_record_of_a_table_carries_its_column_names() -> None:
     assert to_markdown("a.csv", b"name;price\nPlug;2,50\nCable;\n") == "name: Plug\nprice: 2,50\n\nname: Cable"
-    assert to_markdown("a.csv", b"a,b\n1,2,3\n4\n") == 'a: 1\nb: 2\nfurther values: ["3"]\n\na: 4'
+    assert to_markdown("a.csv", b"a,b\n1,2,3\n\n4\n") == "a: 1\nb: 2\nunnamed: 3\n\na: 4"
+    assert to_markdown("a.csv", b"a,,a,\n1,2,3,4\n") == "a: 1\nunnamed: 2\na: 3\nunnamed: 4"
     lines = '{"name": "Plug", "tags": ["a", {"b": 1}]}\n\n"text"\n'
     assert to_markdown("a.jsonl", lines.encode()) == 'name: Plug\ntags: ["a", {"b": 1}]\n\nvalue: text'
 

@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart, ToolReturnPart
 from pydantic_core import from_json
 
@@ -36,11 +36,11 @@ class Run(BaseModel):
     """Why the run was refused or failed, scrubbed."""
     waiting: list[str] = []
     """Escalations that wait for a person's approval."""
-    requests: int = 0
-    tool_calls: int = 0
-    cost: int = 0
+    requests: NonNegativeInt = 0
+    tool_calls: NonNegativeInt = 0
+    cost: NonNegativeInt = 0
     """Nanodollars."""
-    seconds: float = 0
+    seconds: NonNegativeFloat = 0
     interaction_ids: list[str] = []
 
     @property

@@ -9,8 +9,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -58,7 +59,7 @@ def decode(content: bytes) -> str:
         raise ValueError(f"neither UTF-8 nor UTF-16 text: {error.reason} at byte {error.start}") from None
     if "\0" in text:
         raise ValueError("not text: it holds NUL characters")
-    return text.replace("\r\n", "\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _parse_html(content: bytes) -> str:
@@ -102,7 +103,7 @@ def _parse_json_lines(content: bytes) -> str:
                 records.append(json.loads(line))
             except ValueError as error:
                 raise ValueError(f"line {number} is not JSON: {error}") from None
-    return _as_paragraphs(record if isinstance(record, dict) else {"value": record} for record in records)
+    return _as_paragraphs((record if isinstance(record, dict) else {"value": record}).items() for record in records)
 
 
 def _parse_csv(content: bytes) -> str:
@@ -112,15 +113,17 @@ def _parse_csv(content: bytes) -> str:
     except csv.Error:
         dialect = csv.excel
     try:
-        return _as_paragraphs(csv.DictReader(io.StringIO(text, newline=""), restkey="further values", dialect=dialect))
+        rows = csv.reader(io.StringIO(text, newline=""), dialect)
+        names = next(rows, [])
+        return _as_paragraphs(zip_longest(names, row, fillvalue="") for row in rows if row)
     except csv.Error as error:
         raise ValueError(f"broken CSV: {error}") from None
 
 
-def _as_paragraphs(records: Iterable[Mapping[Any, Any]]) -> str:
+def _as_paragraphs(records: Iterable[Iterable[tuple[str, Any]]]) -> str:
     """Write each record as a paragraph of `name: value` lines, so that a passage never lacks its column names."""
     return "\n\n".join(
-        "\n".join(f"{name}: {_as_text(value)}" for name, value in record.items() if value not in (None, "", []))
+        "\n".join(f"{name or 'unnamed'}: {_as_text(value)}" for name, value in record if value not in (None, "", []))
         for record in records
     )
 
