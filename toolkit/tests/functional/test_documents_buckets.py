@@ -115,8 +115,8 @@ async def test_the_same_code_works_on_each_cloud(cloud: Cloud) -> None:
     repository = DocumentRepository(f"{scheme}{BUCKET}/docs")
     for name in NAMES:
         await repository.write(name, name.encode())
-    server.objects["other.md"] = b"of no concern"
-    assert sorted(server.objects) == sorted(["other.md", *(f"docs/{name}" for name in NAMES)])
+    server.objects |= {"other.md": b"of no concern", "docs/": b"", "docs/deep/": b""}  # a console makes such folders
+    assert sorted(server.objects) == sorted(["other.md", "docs/", "docs/deep/", *(f"docs/{name}" for name in NAMES)])
     changes = await all_changes(repository)
     assert {path: change.content.decode() for path, change in changes.items()} == {name: name for name in NAMES}
     await repository.write(NAMES[0], b"edited")

@@ -121,6 +121,12 @@ def test_an_unknown_scheme_is_refused() -> None:
         DocumentRepository("az://container")
 
 
+@pytest.mark.parametrize("url", ["file://", "file://documents", "file://host/documents"])
+def test_a_file_url_is_absolute(url: str) -> None:
+    with pytest.raises(LocationError, match=f"{url}: write three slashes"):
+        DocumentRepository(url)
+
+
 # ---- Memory ----
 
 

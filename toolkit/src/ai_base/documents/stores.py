@@ -100,11 +100,12 @@ class Bucket:
             )
 
     async def list(self) -> AsyncGenerator[Document]:
-        """Yield all objects."""
+        """Yield all objects, but not the empty ones that stand for folders."""
         stream = obstore.list(self._store, chunk_size=500)
         while page := await self._within_timeout(anext(stream, None)):
             for each in page:
-                yield Document(each["path"], each["size"], each["e_tag"] or str(each["last_modified"]))
+                if each["size"] or "." in each["path"].rpartition("/")[2]:
+                    yield Document(each["path"], each["size"], each["e_tag"] or str(each["last_modified"]))
 
     async def read(self, path: str, limit: int) -> bytes:
         """Return an object's content; of a larger one than `limit`, nothing is transferred."""
@@ -136,6 +137,8 @@ def open_store(url: str, timeout: float) -> Store:
     if "://" not in url:
         return LocalFolder(Path(url))
     if parts.scheme == "file":
+        if parts.netloc or not parts.path:
+            raise LocationError(url, "write three slashes and the absolute path of a folder, or its path alone")
         return LocalFolder(Path(unquote(parts.path)))
     if parts.scheme not in ("memory", "s3", "gs", "az"):
         raise LocationError(url, "the scheme must be one of file, memory, s3, gs, az")
