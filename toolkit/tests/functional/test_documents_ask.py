@@ -88,6 +88,15 @@ async def test_an_answer_names_the_passages_that_it_is_from(open_documents: Ask)
     model.check()
 
 
+async def test_the_chain_of_the_prompt_file_is_asked(open_documents: Ask, tmp_path: Path) -> None:
+    model, chains = ScriptedModel({"found": False}), {"other": ["main"], "embeddings": ["embedding"]}
+    async with open_documents(model, HOLIDAYS, chains=chains | {"default": ["embedding"]}) as ask:
+        prompt = tmp_path / "prompts" / "documents.md"
+        prompt.write_text(prompt.read_text("utf-8").replace("+++\n", '+++\nchain = "other"\n', 1), encoding="utf-8")
+        assert not (await ask("How many days of holidays?")).found
+    model.check()
+
+
 @pytest.mark.parametrize(
     "made_up",
     [

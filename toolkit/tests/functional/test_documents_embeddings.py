@@ -176,20 +176,22 @@ async def test_the_same_model_elsewhere_takes_over(provider: LoopbackProvider, o
         assert broken.count == 3
 
 
-async def test_another_model_never_takes_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("chains", "reason"),
+    [
+        ({"embeddings": ["one", "two"]}, "different models embed differently: text-embedding-3-large, text-embed"),
+        ({}, "none is called 'embeddings': name an embedding model there"),
+    ],
+)
+async def test_another_model_never_takes_over(tmp_path: Path, chains: dict[str, Any], reason: str) -> None:
     config = {
         "candidates": {"one": {"model": MODEL}, "two": {"model": "openai:text-embedding-3-large"}},
-        "chains": {"default": ["one"], "embeddings": ["one", "two"]},
+        "chains": {"default": ["one"], **chains},
         "budgets": {"unlimited": True},
     }
     async with Gateway.open(config=config, prompts=tmp_path, database_url=f"sqlite:///{tmp_path / 'l.db'}") as gateway:
-        embeddings = Embeddings(gateway, EmbeddingCache(tmp_path / "e.db"))
-        with pytest.raises(ConfigError, match="different models embed differently: text-embedding-3-large, text-embed"):
-            await embeddings.embed_documents(["one"])
-        embeddings.chain = "missing"
-        embeddings.cache.close()
-        with pytest.raises(ConfigError, match="none is called 'missing'"):
-            await embeddings.embed_documents(["one"])
+        with closing(EmbeddingCache(tmp_path / "e.db")) as cache, pytest.raises(ConfigError, match=reason):
+            await Embeddings(gateway, cache).embed_documents(["one"])
 
 
 @pytest.mark.parametrize(

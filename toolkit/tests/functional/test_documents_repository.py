@@ -103,7 +103,7 @@ async def test_a_file_may_be_too_large(tmp_path: Path) -> None:
     (tmp_path / "large.md").write_bytes(b"x" * 101)
     repository = DocumentRepository(tmp_path.as_uri(), max_bytes=100)
     assert (await all_changes(repository))["large.md"].problem == "101 bytes, more than 100"
-    with pytest.raises(UnreadableError, match=r"larger than 100 bytes"):
+    with pytest.raises(UnreadableError, match=r"more than 100 bytes"):
         await repository.read("large.md")
 
 

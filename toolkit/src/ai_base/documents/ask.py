@@ -21,6 +21,7 @@ from ai_base.text.clean import clean
 PROMPT = "documents"
 """The prompt's name; `documents.md` beside this file is its text."""
 PASSAGES = 12
+"""Most passages in a prompt."""
 SHORTEST_QUOTE = 12
 """Characters. A shorter one is found in many passages by chance."""
 WINDOW_SHARE = 0.5
@@ -64,15 +65,7 @@ class DocumentAnswer:
     """Passages, each with the quote from it."""
 
 
-async def ask_documents(  # noqa: PLR0913
-    gateway: Gateway,
-    index: Index,
-    embeddings: Embeddings,
-    question: str,
-    *,
-    passages: int = PASSAGES,
-    chain: str = "default",
-) -> DocumentAnswer:
+async def ask_documents(gateway: Gateway, index: Index, embeddings: Embeddings, question: str) -> DocumentAnswer:
     """Search the index, ask the prompt `documents`, and check the citations.
 
     An answer with a quote that is not in its passage, or without citations, is sent back once.
@@ -83,7 +76,8 @@ async def ask_documents(  # noqa: PLR0913
     """
     async with gateway.interaction("ask documents") as call:
         vector = await embeddings.embed_question(question)
-        found = await asyncio.to_thread(index.search, question, vector, passages, embeddings.weight)
+        found = await asyncio.to_thread(index.search, question, vector, PASSAGES, embeddings.weight)
+        chain = call.cheaper_chain or gateway.prompts[PROMPT].settings.chain
         chosen, left_out = _fitting(gateway, found, chain)
         if not chosen:
             return DocumentAnswer(found=False, left_out=left_out, cost=dollars(call.budget.spent))
@@ -91,7 +85,7 @@ async def ask_documents(  # noqa: PLR0913
         rejected: list[str] = []
         for _ in range(2):
             variables = {"question": question, "passages": shown, "rejected": rejected}
-            answer = await gateway.ask(PROMPT, variables, output_type=CitedAnswer, chain=chain)
+            answer = await gateway.ask(PROMPT, variables, output_type=CitedAnswer)
             output, cost = answer.output, dollars(call.budget.spent)
             if answer.model == OFFLINE:  # it understands nothing: the best passage stands for an answer
                 label, citation = f"{MARK} The best passage:", (chosen[0], chosen[0].chunk.text)

@@ -14,8 +14,6 @@ from ai_base.documents.embedding_models import build_embedding_model
 from ai_base.documents.errors import EmbeddingError
 from ai_base.documents.hashing import Vectors, normalized
 from ai_base.llm.candidates.attempt import Attempts, Plan
-from ai_base.llm.candidates.breaker import Breaker
-from ai_base.llm.candidates.limiter import Limiter
 from ai_base.llm.candidates.retry import retrying
 from ai_base.llm.configuration.config import Candidate
 from ai_base.llm.configuration.prices import price_of
@@ -45,14 +43,12 @@ OFFLINE_WEIGHT = 0.05
 class Embeddings:
     """Embeds texts with the candidates of a chain. Each batch is one interaction of the ledger.
 
-    `dimensions` asks for shorter vectors than the model's own. `models` replaces candidates by doubles.
+    `dimensions` asks for shorter vectors than the model's own.
     """
 
     gateway: Gateway
     cache: EmbeddingCache
-    chain: str = CHAIN
     dimensions: int | None = None
-    models: Mapping[str, EmbeddingModel] = field(default_factory=dict)
     _guards: dict[str, tuple[EmbeddingModel, Attempts]] = field(default_factory=dict, init=False)
 
     @property
@@ -63,11 +59,11 @@ class Embeddings:
             ConfigError: There is no such chain, or its candidates are different models.
         """
         config = self.gateway.candidates.config()
-        if self.chain not in config.chains:
-            raise ConfigError("chains", f"none is called {self.chain!r}: name an embedding model there")
-        names = {config.candidates[name].model.partition(":")[2] for name in config.chains[self.chain]}
+        if CHAIN not in config.chains:
+            raise ConfigError("chains", f"none is called {CHAIN!r}: name an embedding model there")
+        names = {config.candidates[name].model.partition(":")[2] for name in config.chains[CHAIN]}
         if len(names) > 1:
-            raise ConfigError(f"chains.{self.chain}", f"different models embed differently: {', '.join(sorted(names))}")
+            raise ConfigError(f"chains.{CHAIN}", f"different models embed differently: {', '.join(sorted(names))}")
         return f"{names.pop()}@{self.dimensions or 'own'}"
 
     @property
@@ -132,7 +128,7 @@ class Embeddings:
             except UnavailableError as error:
                 failures.append(error)
         current_interaction().remaining()  # a candidate may have failed because the time was up
-        raise AllCandidatesFailedError(self.chain, failures)
+        raise AllCandidatesFailedError(CHAIN, failures)
 
     async def _ask(
         self, model: EmbeddingModel, attempts: Attempts, texts: list[str], input_type: EmbedInputType
@@ -154,7 +150,7 @@ class Embeddings:
 
     def _candidates(self) -> Iterator[tuple[EmbeddingModel, Attempts]]:
         config = self.gateway.candidates.config()
-        for name in config.chains[self.chain]:
+        for name in config.chains[CHAIN]:
             candidate = config.candidates[name]
             if name not in self._guards or self._guards[name][1].candidate != candidate:
                 self._guards[name] = self._guard(name, candidate)
@@ -162,15 +158,12 @@ class Embeddings:
             yield self._guards[name]
 
     def _guard(self, name: str, candidate: Candidate) -> tuple[EmbeddingModel, Attempts]:
-        candidates = self.gateway.candidates
-        price = price_of(candidate.model, candidate.price)
+        candidates, price = self.gateway.candidates, price_of(candidate.model, candidate.price)
         if price is None:
             raise UnpricedModelError(candidate.model)
-        model = self.models.get(name) or build_embedding_model(candidate, candidates.client)
-        limiter = Limiter(name, candidate.requests_per_minute, candidate.concurrency, candidate.queue)
-        breaker = Breaker(name, candidates.config().breaker)
-        known_name, ledger, config = candidate.model.partition(":")[2], candidates.ledger, candidates.config
-        return model, Attempts(name, known_name, candidate, price, ledger, config, limiter, breaker)
+        known_name = candidate.model.partition(":")[2]
+        attempts = Attempts(name, known_name, candidate, price, candidates.ledger, candidates.config)
+        return build_embedding_model(candidate, candidates.client), attempts
 
 
 def _batches(texts: Mapping[bytes, str]) -> Iterator[dict[bytes, str]]:

@@ -10,7 +10,6 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from itertools import zip_longest
 from pathlib import PurePosixPath
 from typing import Any
@@ -38,12 +37,6 @@ def to_markdown(name: str, content: bytes) -> str:
 def kind_of(name: str) -> str:
     """Return the end of a name that tells the format, in lower case."""
     return PurePosixPath(name).suffix.lower()
-
-
-def load_libraries() -> None:
-    """Import the libraries now instead of with the first document that needs them."""
-    for library in ("html_to_markdown", "pypdf"):
-        import_module(library)
 
 
 def decode(content: bytes) -> str:

@@ -67,10 +67,7 @@ class DocumentRepository:
             UnreadableError: It is larger than `max_bytes`, or a link out of the root.
             LocationError: It does not exist, or it cannot be accessed.
         """
-        content = await self._store.read(path, self.max_bytes)
-        if len(content) > self.max_bytes:
-            raise UnreadableError(path, f"larger than {self.max_bytes:,} bytes")
-        return content
+        return await self._store.read(path, self.max_bytes)
 
     async def write(self, path: str, content: bytes) -> None:
         """Create or replace a document."""

@@ -45,13 +45,16 @@ class LocalFolder:
                     yield self._describe(entry)
 
     async def read(self, path: str, limit: int) -> bytes:
-        """Return a file's content; of a larger one than `limit`, one byte more than `limit`."""
+        """Return a file's content, unless it is larger than `limit`."""
         with _reasons(self._location):
             target = self._inside(path)
             if not target.is_file():
                 raise UnreadableError(path, "it does not exist, or is not a regular file")
             with target.open("rb") as opened:
-                return opened.read(limit + 1)
+                content = opened.read(limit + 1)
+            if len(content) > limit:
+                raise UnreadableError(path, f"more than {limit:,} bytes")
+            return content
 
     async def write(self, path: str, content: bytes) -> None:
         """Create or replace a file."""

@@ -2,6 +2,10 @@
 
 import json
 import re
+from typing import Any
+
+MOST_LEVELS = 100
+"""Of lists and objects inside each other. Readers of JSON take some 200."""
 
 FENCE = re.compile(r"[ \t]*```")
 """A code fence, from the beginning of its line."""
@@ -95,3 +99,18 @@ def _decode(body: str, repairs: set[str]) -> str:
 def without_lone_surrogates(text: str) -> str:
     """Join surrogate pairs, and replace a lone surrogate, which no encoding can hold, by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def encodable(value: Any, levels: int = MOST_LEVELS) -> Any:  # noqa: ANN401 - may hold more than JSON does
+    """Return a value with U+FFFD for each lone surrogate in its strings, keys included.
+
+    Raises:
+        RecursionError: It is nested too deeply to be read again as JSON.
+    """
+    if isinstance(value, dict | list) and not levels:
+        raise RecursionError
+    if isinstance(value, dict):
+        return {encodable(key): encodable(item, levels - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [encodable(item, levels - 1) for item in value]
+    return without_lone_surrogates(value) if isinstance(value, str) and not value.isascii() else value

@@ -76,8 +76,11 @@ class Attempts:
     price: Price
     ledger: Ledger
     config: Callable[[], Config]
-    limiter: Limiter
-    breaker: Breaker
+
+    def __post_init__(self) -> None:
+        given = self.candidate
+        self.limiter = Limiter(self.name, given.requests_per_minute, given.concurrency, given.queue)
+        self.breaker = Breaker(self.name, self.config().breaker)
 
     @asynccontextmanager
     async def start(self, call: ActiveInteraction, plan: Plan) -> AsyncIterator["Running"]:

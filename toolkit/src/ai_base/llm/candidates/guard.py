@@ -22,9 +22,7 @@ from ai_base.llm.candidates.bounds import (
     most_input_tokens,
     without_personal_data,
 )
-from ai_base.llm.candidates.breaker import Breaker
 from ai_base.llm.candidates.failures import is_filtered, refusal_in
-from ai_base.llm.candidates.limiter import Limiter
 from ai_base.llm.candidates.retry import retrying
 from ai_base.llm.candidates.streams import begin
 from ai_base.llm.configuration.config import Candidate, Config
@@ -48,13 +46,9 @@ class Guard(WrapperModel):
 
     def __post_init__(self) -> None:
         super().__init__(self.wrapped)
-        given = self.candidate
-        self.limiter = Limiter(self.name, given.requests_per_minute, given.concurrency, given.queue)
-        self.breaker = Breaker(self.name, self.config().breaker)
         self._sizes = SchemaSizes(self.wrapped)
-        self._attempts = Attempts(
-            self.name, self.model_name, given, self.price, self.ledger, self.config, self.limiter, self.breaker
-        )
+        self._attempts = Attempts(self.name, self.model_name, self.candidate, self.price, self.ledger, self.config)
+        self.limiter, self.breaker = self._attempts.limiter, self._attempts.breaker
 
     async def request(self, messages: Messages, settings: Settings, params: Params) -> ModelResponse:
         """Ask the candidate.

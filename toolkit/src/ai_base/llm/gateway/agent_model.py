@@ -28,10 +28,7 @@ from ai_base.llm.candidates.chain import Candidates, ChainModel, record_response
 from ai_base.llm.errors import LLMError
 from ai_base.llm.interaction import ActiveInteraction
 from ai_base.text.clean import Cleaner, clean, clean_value
-from ai_base.text.json_strings import without_lone_surrogates
-
-MOST_LEVELS = 100
-"""Of arguments. Readers of JSON take some 200."""
+from ai_base.text.json_strings import encodable
 
 type HTML = Literal["escape", "keep"]
 type Join = Callable[[], AbstractAsyncContextManager[ActiveInteraction]]
@@ -163,20 +160,10 @@ def _clean_response(response: ModelResponse, output_tools: frozenset[str], html:
 def _encodable[P: ModelResponsePart](part: P) -> P:
     """Replace what no request and no JSON holds: half of a surrogate pair in any text, arguments nested too deeply."""
     try:
-        changed = {name: found for name, value in vars(part).items() if (found := _encodable_value(value)) != value}
+        changed = {name: found for name, value in vars(part).items() if (found := encodable(value)) != value}
     except RecursionError:
         changed = {"args": "nested too deeply"}  # is no JSON, so the call is refused
     return replace(part, **changed) if changed else part
-
-
-def _encodable_value(value: Any, levels: int = MOST_LEVELS) -> Any:  # noqa: ANN401 - a part holds values of any type
-    if isinstance(value, dict | list) and not levels:
-        raise RecursionError
-    if isinstance(value, dict):
-        return {_encodable_value(key): _encodable_value(item, levels - 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_encodable_value(item, levels - 1) for item in value]
-    return without_lone_surrogates(value) if isinstance(value, str) and not value.isascii() else value
 
 
 def _clean_part[P: ModelResponsePart](part: P, output_tools: frozenset[str], html: HTML) -> P:
