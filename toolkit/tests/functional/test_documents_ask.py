@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from ai_base.documents.ask import DocumentAnswer, ask_documents
 from ai_base.documents.cache import EmbeddingCache
 from ai_base.documents.chunks import split
+from ai_base.documents.documents import Documents
 from ai_base.documents.embeddings import Embeddings
 from ai_base.documents.errors import UnsupportedAnswerError
 from ai_base.documents.hashing import hash_embed
-from ai_base.documents.repository import Known
+from ai_base.documents.repository import DocumentRepository, Known
+from ai_base.documents.settings import DocumentsSettings
 from ai_base.documents.sqlite_index import SQLiteIndex
 from ai_base.llm import Gateway
 from ai_base.testing.doubles import ScriptedModel
@@ -63,12 +64,8 @@ def open_documents(tmp_path: Path) -> Ask:
             vectors = hash_embed([chunk.embedded_text for chunk in chunks])
             index.replace(f"{number}.md", Known("1", "1"), chunks, vectors)
         async with Gateway.open(config=config, prompts=prompts, database_url=url, models={"main": model}) as gateway:
-            embeddings = Embeddings(gateway, cache)
-
-            async def ask(question: str) -> DocumentAnswer:
-                return await ask_documents(gateway, index, embeddings, question)
-
-            yield ask
+            repository = DocumentRepository("memory://unused")
+            yield Documents(DocumentsSettings(), gateway, repository, index, Embeddings(gateway, cache)).ask
         index.close()
         cache.close()
 

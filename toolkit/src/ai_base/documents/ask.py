@@ -1,17 +1,15 @@
 """Answers questions from the documents in an index. Every citation is checked word for word."""
 
-import asyncio
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import BaseModel, Field
 
-from ai_base.documents.embeddings import Embeddings
 from ai_base.documents.errors import UnsupportedAnswerError
-from ai_base.documents.index import Index, Passage
+from ai_base.documents.index import Passage
 from ai_base.llm.candidates.offline import MARK
 from ai_base.llm.configuration.prices import OFFLINE
 from ai_base.llm.gateway.gateway import Gateway
@@ -33,6 +31,10 @@ _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "„": 
 
 _TAG = re.compile(r"<(/?)(?=\s*passage)", re.IGNORECASE)
 """What would end a passage, or begin another one, in the prompt."""
+
+
+type Search = Callable[[str, int], Awaitable[Sequence[Passage]]]
+"""Returns the best passages for a question, at most so many."""
 
 
 class Citation(BaseModel):
@@ -65,8 +67,8 @@ class DocumentAnswer:
     """Passages, each with the quote from it."""
 
 
-async def ask_documents(gateway: Gateway, index: Index, embeddings: Embeddings, question: str) -> DocumentAnswer:
-    """Search the index, ask the prompt `documents`, and check the citations.
+async def ask_documents(gateway: Gateway, search: Search, question: str) -> DocumentAnswer:
+    """Search for passages, ask the prompt `documents`, and check the citations.
 
     An answer with a quote that is not in its passage, or without citations, is sent back once.
 
@@ -75,8 +77,7 @@ async def ask_documents(gateway: Gateway, index: Index, embeddings: Embeddings, 
         LLMError: As `Gateway.ask` raises it.
     """
     async with gateway.interaction("ask documents") as call:
-        vector = await embeddings.embed_question(question)
-        found = await asyncio.to_thread(index.search, question, vector, PASSAGES, embeddings.weight)
+        found = await search(question, PASSAGES)
         chain = call.cheaper_chain or gateway.prompts[PROMPT].settings.chain
         chosen, left_out = _fitting(gateway, found, chain)
         if not chosen:

@@ -70,7 +70,7 @@ class Documents:
 
     async def ask(self, question: str) -> DocumentAnswer:
         """Answer a question with citations. Raises as `ask_documents`."""
-        return await ask_documents(self.gateway, self.index, self.embeddings, question)
+        return await ask_documents(self.gateway, self.search, question)
 
 
 def open_index(settings: DocumentsSettings, model: str) -> Index:

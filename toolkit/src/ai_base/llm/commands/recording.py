@@ -95,14 +95,8 @@ def _record_question(row: Interaction, prompts: Prompts) -> Recording:
         log.warning("llm prompt has changed since", prompt=row.prompt, recorded=row.prompt_version, now=prompt.version)
     system = [Turn(role="system", text=prompt.settings.system)] if prompt.settings.system else []
     turns = [*system, Turn(role="user", text=row.request), Turn(role="model", text=row.response)]
-    return Recording(
-        kind="question",
-        prompt=row.prompt,
-        chain=row.chain,
-        output_type=row.output_type,
-        answer=row.response,
-        turns=turns,
-    )
+    names = {"prompt": row.prompt, "chain": row.chain, "output_type": row.output_type}
+    return Recording(kind="question", **names, answer=row.response, turns=turns)
 
 
 def _record_run(row: Interaction, steps: Sequence[Step]) -> Recording:
