@@ -3,14 +3,13 @@
 import asyncio
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agent_cases import KEY, add, call, calls
-from command_cases import BILL, LEDGER, Run
+from command_cases import BILL, LEDGER, Run, run_pytest
 from pydantic import BaseModel
 
 from ai_base.agent import Limits, SimpleReActAgent
@@ -59,11 +58,6 @@ def agent_run(question: str | AgentRun, *script: Any, **options: Any) -> AgentRu
             return await agent.run(question)
 
     return asyncio.run(ask())
-
-
-def run_pytest(test: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
-    return subprocess.run(command, cwd=Path.cwd(), capture_output=True, text=True, check=False, timeout=300)
 
 
 def written(run: Run, identity: str) -> Path:
