@@ -27,6 +27,11 @@ type Open = Callable[..., AbstractAsyncContextManager[Gateway]]
 PRICE = {"input": "1", "output": "2"}  # dollars per million tokens
 
 
+@pytest.fixture(autouse=True)
+def _undo_logging(own_logging: None) -> None:
+    """A command sets up the logging of its process, here to a stream that is closed after the test."""
+
+
 def settings(**parts: Any) -> dict[str, Any]:
     """Two candidates in a chain, the first of which is asked twice; whatever else as the defaults have it."""
     candidate = {"model": "openai-chat:priced", "price": PRICE, "max_output_tokens": 1000, "timeout": 300}

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from agent_cases import KEY, call, search
+from structlog.testing import capture_logs
 
 from ai_base.agent import SimpleReActAgent
 from ai_base.llm.errors import LedgerError
@@ -60,17 +61,18 @@ async def test_steps_of_a_run_that_goes_on_are_kept_already(open_gateway: Any) -
 
 
 async def test_steps_that_cannot_be_kept_are_logged_and_the_run_goes_on(
-    open_gateway: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    open_gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> None:
         raise LedgerError("the disk is full")
 
     monkeypatch.setattr(Ledger, "add_steps", fail)
     async with open_gateway(main=ScriptedModel(call("search", query="x"), "done")) as gateway:
-        run = await SimpleReActAgent(gateway, [search]).run("?")
+        with capture_logs() as logs:
+            run = await SimpleReActAgent(gateway, [search]).run("?")
 
     assert run.answer == "done"
-    assert "llm steps not recorded" in capsys.readouterr().out
+    assert "llm steps not recorded" in [entry["event"] for entry in logs]
 
 
 @pytest.mark.parametrize("how", ["pruned", "erased"])
