@@ -128,3 +128,17 @@ def test_where_the_example_is_gone_evals_and_documents_are_switched_on(template:
     (project / "config/prompts/summary.md").write_text("Summarize this ticket: {{ ticket }}\n", encoding="utf-8")
     assert "accepted: " in run("make", "eval", "RECORD=1", "ACCEPT=1", cwd=project).stdout
     assert "validate-branch: all passed" in run("make", "validate-branch", cwd=project).stdout
+
+
+def test_evals_of_ones_own_stay_when_the_example_goes(template: Path, tmp_path: Path) -> None:
+    project = render(template, tmp_path / "project", package_name="shop", capabilities=["llm", "evals"])
+    run("make", "init", cwd=project)
+    own = project / "src/shop/evals.py"
+    own.write_text('"""Ours."""\n\nDATASETS: list[str] = []\n', encoding="utf-8")
+    run("git", "add", "--all", cwd=project)
+    run("git", "commit", "--quiet", "--no-verify", "--message", "feat: ours", cwd=project)
+
+    run("make", "remove-example", cwd=project)
+
+    assert own.read_text("utf-8") == '"""Ours."""\n\nDATASETS: list[str] = []\n'
+    assert (project / "tests/functional/test_evals.py").exists()
