@@ -3,6 +3,7 @@
 import re
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -359,6 +360,21 @@ def test_own_lines_in_the_slots_survive_a_switch_of_capabilities(tmp_path: Path)
         assert (project / ".env.example").read_text("utf-8").endswith("alone ----\nOURS=1\n")
         assert (project / ".pre-commit-config.yaml").read_text("utf-8").endswith("      # ours\n")
         commit(project, "chore: switch")
+
+
+def test_a_dependency_that_uv_added_survives_a_switch_of_capabilities(tmp_path: Path) -> None:
+    project = started(NEXT, tmp_path / "shop", [], capabilities=["llm"])
+    run("uv", "add", "--quiet", "--frozen", "httpx>=0.28", cwd=project)
+    commit(project, "feat: ours")
+
+    run_update(project, data={"capabilities": ["llm", "agent"]}, defaults=True, overwrite=True, quiet=True)
+
+    assert run("git", "ls-files", "--unmerged", cwd=project).stdout == ""
+    dependencies = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    assert [each for each in dependencies if each.startswith(("ai-base", "httpx"))] == [
+        "ai-base[llm,agent,openai]",
+        "httpx>=0.28",
+    ]
 
 
 def test_own_files_of_a_capability_survive_its_switch(tmp_path: Path) -> None:
