@@ -21,7 +21,7 @@ WORDS: dict[Any, str] = {
     Decimal: "US dollars",
     SecretStr: "text",
 }
-SIGNS = {"gt": "> ", "ge": "≥ ", "le": "≤ "}
+SIGNS = {"gt": ">\u00a0", "ge": "≥\u00a0", "le": "≤\u00a0"}  # a line does not end between sign and number
 
 
 def meanings(kind: type) -> dict[str, str]:
