@@ -141,6 +141,9 @@ def test_the_blocks_of_a_page_work(project_to_type_in: Path, python: Python, tem
     with services(PAGES[page], session):
         session.follow(blocks_of(PAGES[page]))
 
+    for check in (["check"], ["format", "--check"]):  # what a page adds to a project passes the project's own checks
+        run(".venv/bin/ruff", *check, "--quiet", cwd=project_to_type_in)
+
 
 @pytest.mark.full
 def test_the_blocks_of_the_reference_work(project_to_type_in: Path, python: Python) -> None:
