@@ -79,12 +79,13 @@ async def _evaluate(dataset: Dataset, options: Options) -> bool:
     if options.live or options.record:
         _estimate(dataset, cases, options, baseline)
     prompts, replies = load_settings(LLMSettings).prompts_folder, dataset.folder / REPLIES
-    before, after = baseline, await _run(dataset, cases, options, prompts, [replies])
-    if options.since:
+    before = baseline
+    if options.since:  # first, so that a wrong revision costs nothing
         with revision(options.since) as then:
             old = [then / FOLDER / dataset.name / REPLIES, replies]
             before = await _run(dataset, cases, options, then / prompts.relative_to(find_root()), old)
-    elif options.record:
+    after = await _run(dataset, cases, options, prompts, [replies])
+    if options.record:
         ReplyFile(replies).keep_only(reply for case in after.cases.values() for reply in case.replies)
     worse = _report(dataset, before, after, options)
     if options.accept:

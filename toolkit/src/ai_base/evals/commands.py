@@ -18,14 +18,17 @@ def create_commands(module: str) -> typer.Typer:
         live: Annotated[bool, typer.Option(help="Ask a real model; the recorded replies stay as they are.")] = False,
         model: Annotated[str, typer.Option(help="With --live: the candidate to ask.")] = "",
         record: Annotated[bool, typer.Option(help="Ask the model what is not recorded, and record it.")] = False,
-        accept: Annotated[bool, typer.Option(help="Make the outcome the baseline; of --live, its noise.")] = False,
-        repeat: Annotated[int, typer.Option(min=1, help="With --live: run so often, and measure the noise.")] = 1,
-        html: Annotated[Path | None, typer.Option(help="Also write a page.")] = None,
+        accept: Annotated[
+            bool, typer.Option(help="Make the outcome the baseline. With --live: only its noise.")
+        ] = False,
+        repeat: Annotated[int, typer.Option(min=1, help="With --live: run this many times; measure the noise.")] = 1,
+        html: Annotated[Path | None, typer.Option(help="Also write an HTML page to this file.")] = None,
         since: Annotated[str, typer.Option("--from", help="Compare with the prompts of a git revision.")] = "",
     ) -> None:
         """Score the code on its cases, and compare with the baseline."""
         if (model or repeat > 1) and not live:
-            raise typer.BadParameter("it asks real models; add LIVE=1 (--live)", param_hint="--model, --repeat")
+            hint = "--model" if model else "--repeat"
+            raise typer.BadParameter("it asks real models; add LIVE=1 (--live)", param_hint=hint)
         if record and (live or since):
             raise typer.BadParameter("it goes with neither LIVE=1 nor FROM=...", param_hint="--record")
         if accept and live and repeat == 1:

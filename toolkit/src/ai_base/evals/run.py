@@ -99,10 +99,10 @@ class Session:
         recorded = (reply.request for reply in self.file.replies.values())
         missing = f"{case.name}:\n{replay.difference_to_nearest(recorded, error.lines)}"
         if self.asking is not None:
-            return f"{start} ask something else each time. Take times and random values out of the prompt. {missing}"
+            return f"{start} ask something else each time. Take times and random values out of the prompt.\n{missing}"
         return (
             f"{start} ask what is not recorded: a prompt, an output type, a model or a case is new. "
-            f"To ask the model and record: {RECORD}; to compare revisions: LIVE=1. {missing}"
+            f"To ask the model and record: {RECORD}; to compare revisions: LIVE=1.\n{missing}"
         )
 
 

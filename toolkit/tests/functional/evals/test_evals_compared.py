@@ -23,7 +23,7 @@ def test_the_prompts_of_a_revision_are_compared_with_todays(accepted: Eval, prov
 
     recorded = accepted("eval", "--from", "HEAD", expect=1)
     live = accepted("eval", "--from", "HEAD", "--live", expect=1)
-    unknown = accepted("eval", "--from", "nowhere", expect=1)
+    unknown = accepted("eval", "--from", "nowhere", "--live", expect=1)
 
     then_and_now = ["category", "1.00", "0.00", "20", "0", "0.000", "worse"]
     assert then_and_now in rows(recorded)
