@@ -1,6 +1,8 @@
 """A proxy or a certificate that cannot be used is named, as is a key or a client library that is missing."""
 
 import importlib.util
+import os
+import ssl
 
 import pytest
 
@@ -39,6 +41,22 @@ def test_a_certificate_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyP
 
     with pytest.raises(ConfigError, match=r"^SSL_CERT_FILE: cannot be read"):
         http_client()
+
+
+async def test_certificates_are_read_once_and_again_when_a_variable_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def load() -> ssl.SSLContext:
+        read.append(os.environ.get("SSL_CERT_FILE"))
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    monkeypatch.setattr("ai_base.llm.candidates.transport.create_ssl_context", load)
+    for name in ("one.pem", "one.pem", "two.pem"):
+        monkeypatch.setenv("SSL_CERT_FILE", name)
+        async with http_client():
+            pass
+
+    assert read == ["one.pem", "two.pem"]
 
 
 async def test_a_client_reads_what_it_can_bound() -> None:

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.request import getproxies
 
@@ -56,8 +58,10 @@ def http_client() -> AsyncClient:
     """
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # every attempt has its own log line, which says more
     try:
-        pools = {} if getproxies() else {"all://": Pools()}  # the client itself knows how to use a proxy
+        certificates = _load_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        pools = {} if getproxies() else {"all://": Pools(certificates)}  # the client itself knows how to use a proxy
         return AsyncClient(
+            verify=certificates,
             timeout=Timeout(600, connect=5),  # attempts have a time-out
             mounts=pools,
             event_hooks={"response": [_observe]},
@@ -71,6 +75,12 @@ def http_client() -> AsyncClient:
         found = [each for name in names for each in (name, name.lower()) if os.environ.get(each)]
         reason = "SOCKS needs another library: uv add socksio" if isinstance(error, ImportError) else str(error)
         raise ConfigError(", ".join(found) or "proxy", f"this proxy cannot be used: {reason}") from error
+
+
+@cache
+def _load_certificates(*_variables: str | None) -> ssl.SSLContext:
+    """Read the trusted certificates, once for each value of the variables: it takes up to a tenth of a second."""
+    return create_ssl_context()
 
 
 async def _observe(response: Response) -> None:
@@ -120,9 +130,9 @@ def _pieces(chunk: bytes, inflate: "zlib._Decompress") -> Iterator[bytes]:
 class Pools(AsyncBaseTransport):
     """Uses the first pool that is not full, so that few callers keep few connections."""
 
-    def __init__(self) -> None:
-        context, limits = create_ssl_context(), Limits(max_keepalive_connections=None, keepalive_expiry=30)
-        self._pools = [AsyncHTTPTransport(verify=context, limits=limits) for _ in range(POOLS)]
+    def __init__(self, certificates: ssl.SSLContext) -> None:
+        limits = Limits(max_keepalive_connections=None, keepalive_expiry=30)
+        self._pools = [AsyncHTTPTransport(verify=certificates, limits=limits) for _ in range(POOLS)]
         self._busy = [0] * POOLS
 
     async def handle_async_request(self, request: Request) -> Response:
