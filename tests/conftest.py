@@ -12,6 +12,7 @@ from jinja2 import Environment
 SHARED = ("project_with_everything", "releases", "small_project", "default_project", "base_project")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests that share a set-up on one worker, and let none wait for a long one at the end."""
 
