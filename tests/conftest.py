@@ -8,25 +8,14 @@ import pytest
 from harness import MOST_OF_THE_LIBRARY, render, run, upstream
 from jinja2 import Environment
 
-# What is set up once for many tests, in the order in which the groups begin: the longest first.
-SHARED = ("project_with_everything", "releases", "small_project", "default_project", "base_project")
 
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share a set-up on one worker, and let none wait for a long one at the end."""
-
-    def shared(item: pytest.Item) -> int:
-        return next((n for n, name in enumerate(SHARED) if name in getattr(item, "fixturenames", ())), len(SHARED))
-
-    for item in items:
-        if (number := shared(item)) < len(SHARED):
-            item.add_marker(pytest.mark.xdist_group(SHARED[number]))
+    """Run the long tests first, so that no worker waits for one at the end. Those with one set-up are adjacent."""
     items.sort(
         key=lambda item: (
-            item.path.name != "test_walk.py",  # the longest single one
-            item.get_closest_marker("full") is None and shared(item) == len(SHARED),
-            shared(item),
+            item.path.name != "test_walk.py",  # the longest
+            item.get_closest_marker("full") is None,
+            "default_project" in getattr(item, "fixturenames", ()),
         )
     )
 
