@@ -16,7 +16,7 @@ LIBRARY = ROOT / "toolkit" / "src" / "ai_base"
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 # Lines of code. `llm` has no offline model and no audit in it: one stands in for a provider, one checks the ledger.
 # Design: llm 2,000, documents 600. Issue by issue the promises outgrew them; docs/adr/0006 says where the lines go.
-BOUNDS = {"llm": 4475, "text": 2400, "testing": 760, "demo": 300, "documents": 1485, "agent": 462}
+BOUNDS = {"llm": 4473, "text": 2400, "testing": 760, "demo": 300, "documents": 1485, "agent": 462}
 BOUNDS |= {"evals": 790}  # design: 250; docs/adr/0015 says where the lines go
 APART = {"offline.py", "audit.py"}
 CORE = {"__init__.py", "cli.py", "errors.py", "logging.py", "py.typed", "settings.py", "testing", "text"}
@@ -62,7 +62,7 @@ def test_a_project_asks_for_what_its_own_code_imports(everything: Path) -> None:
 
     names = [re.split(r"[\[<>=]", requirement)[0].replace("-", "_") for requirement in wanted]
     imported = set(re.findall(r"^(?:import|from) (\w+)", source, re.MULTILINE))
-    assert sorted(names) == ["ai_base", "pydantic", "typer"]
+    assert names == ["pydantic", "ai_base", "typer"]
     assert {name for name in names if name not in imported} == set()
     assert imported - sys.stdlib_module_names == set(names)
 

@@ -65,11 +65,10 @@ class Toolbox:
             return cast("Arguments", tool.function_schema.validator.validate_json(arguments_of(call) or "{}"))
         except ValidationError as error:
             mistakes = error.errors(include_input=False, include_url=False, include_context=False)
-            return self.failure(
-                "; ".join(f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}" for each in mistakes)
-            )
+            said = [f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}" for each in mistakes]
+            return self.failure("; ".join(said))
         except Exception as error:  # noqa: BLE001 - a validator of the team's own
-            return self.failure("".join(format_exception_only(error)).strip())
+            return self.failure(error)
 
     async def execute(self, call: ToolCallPart, arguments: Arguments, seconds: float) -> Observation:
         """Execute a call. It is given up after so many seconds; a thread cannot be stopped, it ends by itself."""
@@ -88,11 +87,12 @@ class Toolbox:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - the model is told
-            return self.failure("".join(format_exception_only(error)).strip())
+            return self.failure(error)
 
-    def failure(self, reason: str) -> Observation:
+    def failure(self, reason: str | BaseException) -> Observation:
         """Return a failure, scrubbed: the text of an exception may hold anything."""
-        return Observation(self._cut(scrub(str(storable(reason[: 2 * self._characters])))))
+        text = reason if isinstance(reason, str) else "".join(format_exception_only(reason)).strip()
+        return Observation(self._cut(scrub(str(storable(text[: 2 * self._characters])))))
 
     def _cut(self, text: str) -> str:
         return text if len(text) <= self._characters else text[: self._characters - len(CUT)] + CUT

@@ -87,7 +87,7 @@ class UnavailableError(LLMError):
 class CircuitOpenError(UnavailableError):
     """The candidate failed too often, or is misconfigured, and is skipped for a while."""
 
-    def __init__(self, candidate: str, state: str, retry_in: float, cause: str = "") -> None:
+    def __init__(self, candidate: str, state: str, retry_in: float, cause: str | None = None) -> None:
         because = f" ({cause})" if cause else ""
         super().__init__(f"{candidate}: circuit {state}{because}, next probe in {retry_in:.1f} s")
         self.candidate, self.state, self.retry_in, self.cause = candidate, state, retry_in, cause

@@ -21,8 +21,8 @@ class Breaker:
     clock: Callable[[], float] = time.monotonic
     _failed: int = 0
     _opened_until: float | None = None
-    _misconfigured: bool = False
-    _cause: str = ""
+    _misconfiguration: str | None = None
+    """The error of the last request, if it takes the candidate out."""
     _suspected_by: Hashable = None
     _probe: object = None
 
@@ -33,7 +33,7 @@ class Breaker:
             return "closed"
         if self.clock() >= self._opened_until:
             return "half-open"
-        return "misconfigured" if self._misconfigured else "open"
+        return "open" if self._misconfiguration is None else "misconfigured"
 
     def check(self) -> None:
         """Refuse a call while open, and while another one probes.
@@ -45,7 +45,7 @@ class Breaker:
             return
         state = self.state
         if state != "half-open" or self._probe:
-            cause = self._cause if state == "misconfigured" else ""
+            cause = self._misconfiguration if state == "misconfigured" else None
             raise CircuitOpenError(self.candidate, state, max(0, self._opened_until - self.clock()), cause)
 
     @contextmanager
@@ -65,7 +65,7 @@ class Breaker:
             raise
         else:
             self._close()
-            self._suspected_by, self._misconfigured = None, False
+            self._suspected_by = self._misconfiguration = None
         finally:
             if probe is self._probe:
                 self._probe = None
@@ -75,7 +75,7 @@ class Breaker:
 
         Otherwise one user's unusual request would take it out for everybody. Returns whether it was taken out.
         """
-        confirmed = self._misconfigured or self._suspected_by not in (None, request)
+        confirmed = self._misconfiguration is not None or self._suspected_by not in (None, request)
         if confirmed:
             self.take_out(cause)
         else:
@@ -87,8 +87,7 @@ class Breaker:
 
         `cause` is told to each caller that is refused meanwhile.
         """
-        self._misconfigured, self._cause = True, cause
-        self._opened_until = self.clock() + self.settings.misconfigured_pause
+        self._misconfiguration, self._opened_until = cause, self.clock() + self.settings.misconfigured_pause
 
     def _record_failure(self, error: AttemptFailedError, *, is_probe: bool) -> None:
         if error.kind in ("unsuitable", "rate_limited"):  # it answered; a rate limit paces the limiter
@@ -97,7 +96,7 @@ class Breaker:
             self._failed += 1
             # Calls that were let through before it opened do not prolong the pause.
             if is_probe or (self._opened_until is None and self._failed >= self.settings.failures):
-                self._opened_until, self._misconfigured = self.clock() + self.settings.pause, False
+                self._opened_until, self._misconfiguration = self.clock() + self.settings.pause, None
 
     def _close(self) -> None:
         self._failed, self._opened_until = 0, None

@@ -103,7 +103,8 @@ class SQLite(Database):
     async def _when_unlocked(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
         """Execute a statement that may find the database locked by another process, as often as needed.
 
-        Of the tasks that wait, one asks again: if a hundred did, they would take the time that the others need.
+        Of the tasks that wait, only the first asks again. A hundred that did would take the processor's time from the
+        process that has the lock.
         """
         if (rows := self._unless_locked(sql, parameters)) is not None:
             return rows
