@@ -7,8 +7,8 @@ RUN := .venv/bin/uv run
 # Two workers and no more: the tests of the projects that they set up watch the clock.
 TESTS := $(RUN) pytest --numprocesses 2 --dist worksteal
 COPIER := copier>=9.19,<10
-# Most shells leave the tilde in DEST=~/my-app as it is.
 SPACE := $() $()
+# Most shells leave the tilde in DEST=~/my-app as it is.
 override DEST := $(patsubst ~/%,$(HOME)/%,$(DEST))
 
 .DEFAULT_GOAL := help
@@ -134,20 +134,21 @@ test: .venv/bin/uv ## Render and parse everything, and work inside one default p
 test-all: .venv/bin/uv ## The same, and `make validate-branch` inside a handful of other projects, on a bare machine too
 	@$(TESTS)
 
+# Newer Pythons run the tests of what they differ in: asyncio, sqlite3 and ssl.
+ON_NEWER_PYTHONS := $(patsubst %,tests/functional/test_%.py,agents attempts batches interactions ledger loopback \
+	over_http providers records streams)
 # Each Python has an environment of its own, so that switching costs nothing. (PYENV_VERSION: pyenv hides the others.)
 PYTHONS := $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' toolkit/pyproject.toml)
 TOOLKIT = cd toolkit && UV_PROJECT_ENVIRONMENT=.venv-$$version $(abspath $(UV)) run --quiet --python "$$python"
-DIFFERS := $(addprefix tests/functional/test_,$(addsuffix .py,agents attempts batches interactions ledger loopback over_http providers records streams))
 FIND_PYTHON = python=$$(PYENV_VERSION=$$version $(UV) python find --no-project $$version 2>/dev/null)
 
 .PHONY: test-toolkit
-# Newer Pythons run what uses asyncio, sqlite3 and ssl most: there they differ, not in the logic of the other tests.
 test-toolkit: .venv/bin/uv lint-toolkit ## Test the library where it stands, on every Python that is there
 	@tests="tests"; chosen="slow or not slow"; for version in $(PYTHONS); do \
 		if $(FIND_PYTHON); then \
 			echo "toolkit, Python $$version" \
 				&& ($(TOOLKIT) pytest --quiet --numprocesses 2 --dist worksteal $$tests -m "$$chosen") || exit 1; \
-			tests="$(DIFFERS)"; chosen="not slow"; \
+			tests="$(ON_NEWER_PYTHONS)"; chosen="not slow"; \
 		else echo "toolkit, Python $$version: not on this machine, skipped"; fi; done
 
 .PHONY: lint-toolkit

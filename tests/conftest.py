@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import MOST_OF_THE_LIBRARY, render, run, upstream
+from harness import MOST_OF_THE_LIBRARY, commit, render, run, upstream
 from jinja2 import Environment
 
 
@@ -82,8 +82,7 @@ def set_up(template: Path, folder: Path, **answers: Any) -> Path:
     """Return a project, set up and committed through its own hooks."""
     project = render(template, folder / "my-app", **answers)
     run("make", "init", cwd=project)
-    run("git", "add", "--all", cwd=project)
-    run("git", "commit", "--quiet", "--message", "feat: first commit", cwd=project)
+    commit(project)
     return project
 
 

@@ -24,7 +24,7 @@ CHOICES: dict[str, list[str]] = {
     for key, value in QUESTIONS.items()
     if "choices" in value
 }
-# Prefixes of files that an update treats like the few that it leaves: those with these names, in each of the rooms.
+# Of the library, the tests of updates take these files only: an update treats all of its files alike.
 SAMPLE = {"__init__.py", "gateway.py", "ask.py", "loop.py", "run.py"}
 MOST_OF_THE_LIBRARY = (
     *("tests/", "docs/", "toolkit/tests/", "toolkit/benchmarks/", "toolkit/scripts/"),
@@ -82,6 +82,12 @@ def run(
     if expect is not None and result.returncode != expect:
         raise AssertionError(f"{command} ended with {result.returncode}, not {expect}:\n{result.stdout}")
     return result
+
+
+def commit(project: Path, message: str = "feat: ours", *options: str) -> None:
+    """Commit everything."""
+    run("git", "add", "--all", cwd=project)
+    run("git", "commit", "--quiet", *options, "--message", message, cwd=project)
 
 
 def upstream(folder: Path, without: tuple[str, ...] = ()) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from copier import run_update
-from harness import redirect, render, run
+from harness import commit, redirect, render, run
 from plumbum import local
 
 EXAMPLE = {
@@ -34,15 +34,10 @@ def started(template: Path, folder: Path, *capabilities: str) -> Path:
     return project
 
 
-def commit(project: Path) -> None:
-    run("git", "add", "--all", cwd=project)
-    run("git", "commit", "--quiet", "--allow-empty", "--message", "feat: ours", cwd=project)
-
-
 def update(project: Path, **answers: Any) -> None:
     run_update(project, data=answers, defaults=True, overwrite=True, quiet=True)
     assert run("git", "ls-files", "--unmerged", cwd=project).stdout == ""
-    commit(project)
+    commit(project, "chore: update", "--allow-empty")
 
 
 def edit(path: Path, old: str, new: str) -> None:

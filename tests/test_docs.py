@@ -14,7 +14,7 @@ from conftest import lend
 from doc_blocks import Session, blocks_of
 from doc_python import Python
 from doc_services import services
-from harness import CHOICES, ROOT, environment, render, run
+from harness import CHOICES, ROOT, commit, environment, render, run
 
 DOCS = ROOT / "docs"
 WRITTEN_ELSEWHERE = {"adr", "walk.md"}  # decisions show no commands; a test of its own types the walk
@@ -115,8 +115,7 @@ def project_with_everything(template: Path, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("everything") / "my-app"
     project = render(template, folder, capabilities=CHOICES["capabilities"])
     run("make", "init", cwd=project)
-    run("git", "add", "--all", cwd=project)
-    run("git", "commit", "--quiet", "--no-verify", "--message", "feat: start", cwd=project)
+    commit(project, "feat: start", "--no-verify")
     return project
 
 

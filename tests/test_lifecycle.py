@@ -7,7 +7,7 @@ from pathlib import Path
 import pexpect
 import pytest
 import yaml
-from harness import ADDRESS, ROOT, environment, files, read_answers, redirect, render, run
+from harness import ADDRESS, ROOT, commit, environment, files, read_answers, redirect, render, run
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
@@ -246,9 +246,9 @@ def starter(template: Path, tmp_path: Path) -> Path:
 def test_a_personalised_starter_is_a_project_like_any_other(template: Path, starter: Path, tmp_path: Path) -> None:
     answers = {"project_name": "The Shop", "package_name": "shop", "user_name": "Ada"}
     data = [part for key, value in answers.items() for part in ("--data", f"{key}={value}")]
-    command = ["uv", "tool", "run", "copier", "update", "--vcs-ref", ":current:", "--defaults", *data]
+    update = ["uv", "tool", "run", "copier", "update", "--defaults"]
     env = environment(**redirect(template))
-    run(*command, "--data", "capabilities=[]", cwd=starter, env=env)
+    run(*update, "--vcs-ref", ":current:", *data, "--data", "capabilities=[]", cwd=starter, env=env)
 
     fresh = render(template, tmp_path / "fresh", **answers, capabilities=[])
     left = {path.relative_to(starter): path for path in files(starter) if ".git" not in path.parts}
@@ -256,9 +256,8 @@ def test_a_personalised_starter_is_a_project_like_any_other(template: Path, star
         str(path.relative_to(fresh)): path.read_text("utf-8") for path in files(fresh)
     }
     run("make", "init", cwd=starter, env=env)
-    run("git", "add", "--all", cwd=starter)
-    run("git", "commit", "--quiet", "--message", "feat: ours", cwd=starter)
+    commit(starter)
 
-    run(*command[:5], "--defaults", cwd=starter, env=env)
+    run(*update, cwd=starter, env=env)
 
     assert run("git", "status", "--porcelain", cwd=starter).stdout == ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from copier import run_update
-from harness import CHOICES, environment, redirect, render, run
+from harness import CHOICES, commit, environment, redirect, render, run
 from plumbum import local
 
 pytestmark = pytest.mark.full
@@ -61,18 +61,12 @@ def test_a_project_validates(template: Path, tmp_path: Path, name: str) -> None:
     assert "validate-branch: all passed" in output
     assert f"Python {python}." in run(".venv/bin/python", "--version", cwd=project).stdout
     assert not (project / "pwned").exists()
-    run("git", "add", "--all", cwd=project)
-    run("git", "commit", "--quiet", "--message", "feat: first commit", cwd=project)
+    commit(project)
     wanted = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
     for library in answers.get("ml_libraries", []):
         assert any(requirement.startswith(library) for requirement in wanted)
         module = {"scikit-learn": "sklearn"}.get(library, library)
         run(".venv/bin/python", "-c", f"import {module}", cwd=project)
-
-
-def commit(project: Path) -> None:
-    run("git", "add", "--all", cwd=project)
-    run("git", "commit", "--quiet", "--message", "feat: ours", cwd=project)
 
 
 def test_recorded_evals_gate_and_go_with_the_example(template: Path, tmp_path: Path) -> None:
@@ -135,8 +129,7 @@ def test_evals_of_ones_own_stay_when_the_example_goes(template: Path, tmp_path: 
     run("make", "init", cwd=project)
     own = project / "src/shop/evals.py"
     own.write_text('"""Ours."""\n\nDATASETS: list[str] = []\n', encoding="utf-8")
-    run("git", "add", "--all", cwd=project)
-    run("git", "commit", "--quiet", "--no-verify", "--message", "feat: ours", cwd=project)
+    commit(project, "feat: ours", "--no-verify")
 
     run("make", "remove-example", cwd=project)
 

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from harness import FRESH, environment, render, run
+from harness import FRESH, commit, environment, render, run
 
 PACKAGE = "my_app"
 
@@ -459,14 +459,12 @@ def check_removal(project: Path, *expected: str) -> None:
 def test_without_the_example_a_project_validates(whole_project: Path) -> None:
     check_removal(whole_project, "test_promises.py", "test_notebooks.py")
 
-    run("git", "add", "--all", cwd=whole_project)
-    run("git", "commit", "--quiet", "--message", "feat: ours", cwd=whole_project)
+    commit(whole_project)
 
 
 @pytest.mark.full
 def test_without_the_example_a_project_without_capabilities_validates(base_project: Path) -> None:
-    run("git", "add", "--all", cwd=base_project)
-    run("git", "commit", "--quiet", "--message", "feat: start", cwd=base_project)
+    commit(base_project)
     try:
         check_removal(base_project)
     finally:

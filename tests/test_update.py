@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from copier import run_copy, run_update
-from harness import ADDRESS, COPIER_YML, ROOT, environment, files, read_answers, redirect, run
+from harness import ADDRESS, COPIER_YML, ROOT, commit, environment, files, read_answers, redirect, run
 from pathspec import PathSpec
 from plumbum import local
 
@@ -57,8 +57,8 @@ def releases(tmp_path_factory: pytest.TempPathFactory, thin_template: Path) -> I
     """Stand in for the public repository: every release, and the working tree as the next one."""
     folder = tmp_path_factory.mktemp("releases") / "upstream"
     run("git", "clone", "--quiet", ROOT, folder, cwd=ROOT)
-    for tag, commit in RELEASED.items():
-        run("git", "tag", "--force", tag, commit, cwd=folder)
+    for tag, revision in RELEASED.items():
+        run("git", "tag", "--force", tag, revision, cwd=folder)
     publish(folder, thin_template, NEXT)
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -204,11 +204,6 @@ KEPT = [
 ]
 
 
-def commit(project: Path, message: str) -> None:
-    run("git", "add", "--all", cwd=project)
-    run("git", "commit", "--quiet", "--no-verify", "--message", message, cwd=project)
-
-
 @cache
 def _folder_of_renders() -> Path:
     return Path(tempfile.mkdtemp(prefix="renders-"))
@@ -330,7 +325,7 @@ def test_the_gateway_can_be_switched_on_by_an_update(tmp_path: Path, version: st
 def test_the_gateway_can_be_switched_off_by_an_update(tmp_path: Path) -> None:
     project = started(NEXT, tmp_path / "shop", [], capabilities=["llm", "notebooks"])
     append(project / "config/ours.toml", "a = 1\n")
-    commit(project, "feat: ours")
+    commit(project)
 
     run_update(project, data={"capabilities": ["notebooks"]}, defaults=True, overwrite=True, quiet=True)
 
@@ -350,7 +345,7 @@ def test_own_lines_in_the_slots_survive_a_switch_of_capabilities(tmp_path: Path)
     pyproject.write_text(text.replace(slot, f'{slot}  "ours",\n'), encoding="utf-8")
     append(project / ".env.example", "OURS=1\n")
     append(project / ".pre-commit-config.yaml", "      # ours\n")
-    commit(project, "feat: ours")
+    commit(project)
 
     for capabilities in (["llm", "notebooks"], [], ["llm"]):
         run_update(project, data={"capabilities": capabilities}, defaults=True, overwrite=True, quiet=True)
@@ -365,7 +360,7 @@ def test_own_lines_in_the_slots_survive_a_switch_of_capabilities(tmp_path: Path)
 def test_a_dependency_that_uv_added_survives_a_switch_of_capabilities(tmp_path: Path) -> None:
     project = started(NEXT, tmp_path / "shop", [], capabilities=["llm"])
     run("uv", "add", "--quiet", "--frozen", "httpx>=0.28", cwd=project)
-    commit(project, "feat: ours")
+    commit(project)
 
     run_update(project, data={"capabilities": ["llm", "agent"]}, defaults=True, overwrite=True, quiet=True)
 
@@ -383,7 +378,7 @@ def test_own_files_of_a_capability_survive_its_switch(tmp_path: Path) -> None:
     own = ("config/llm.toml", "src/shop/tickets.py", "notebooks/replies.ipynb", "tests/unit/test_triage.py")
     for name in own:
         append(project / name, "ours\n")
-    commit(project, "feat: ours")
+    commit(project)
 
     run_update(project, data={"capabilities": ["llm", "notebooks"]}, defaults=True, overwrite=True, quiet=True)
 
@@ -405,7 +400,7 @@ def test_configuration_prompts_and_example_are_the_users_own(tmp_path: Path) -> 
     append(project / "config/llm.toml", "# ours\n")
     (project / "config/prompts/triage.md").unlink()
     (project / "src/shop/tickets.py").unlink()
-    commit(project, "feat: ours")
+    commit(project)
     before = contents(project)
 
     run_update(project, defaults=True, overwrite=True, quiet=True)
@@ -446,7 +441,7 @@ def test_make_template_update_validates(releases: Path, template: Path, tmp_path
     edits = [edit for edit in EDITS if edit not in (delete_a_file, write_a_notebook)]
     project = started(next(iter(RELEASED)), tmp_path / "shop", edits)
     run("make", "init", cwd=project)
-    commit(project, "chore: lock")
+    commit(project, "chore: lock", "--no-verify")
 
     output = run("make", "template-check", cwd=project, env=env).stdout
     assert COMPLETE.removeprefix("v") in output
@@ -466,7 +461,7 @@ def test_in_a_monorepo_the_conflicts_are_listed_as_seen_from_the_project(tmp_pat
     replace(project / "AGENTS.md", changed, f"Ours: {changed}")
     # The update in question is the one that comes after this version: today's commands do it.
     shutil.copy2(rendered(NEXT) / "Makefile", project / "Makefile")
-    commit(project, "feat: ours")
+    commit(project)
 
     output = run("make", "template-update", cwd=project, expect=2).stdout
 

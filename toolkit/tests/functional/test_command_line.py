@@ -15,7 +15,7 @@ from ai_base.cli import create_app
 from ai_base.errors import AIBaseError
 from ai_base.settings import AppSettings
 
-pytestmark = [pytest.mark.usefixtures("own_logging"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 CONFIG = Path(__file__).parents[1] / "example" / "config" / "llm.toml"
 TICKET = "Since the update the app crashes when I open it."

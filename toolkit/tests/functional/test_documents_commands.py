@@ -51,8 +51,7 @@ app(["documents", "index"])
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_logging: None) -> Path:
-    del own_logging
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "config" / "prompts").mkdir(parents=True)
     (tmp_path / "documents").mkdir()
     shutil.copy(str(files("ai_base.documents") / "documents.md"), tmp_path / "config" / "prompts")

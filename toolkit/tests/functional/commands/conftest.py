@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "example"
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_logging: None) -> Run:  # noqa: ARG001
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command in a folder with the configuration that is shipped."""
     shutil.copytree(EXAMPLE / "config", tmp_path / "config")
     monkeypatch.chdir(tmp_path)

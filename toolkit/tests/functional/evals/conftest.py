@@ -14,9 +14,8 @@ from ai_base.testing.loopback import LoopbackProvider
 
 
 @pytest.fixture
-def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_logging: None) -> Iterator[LoopbackProvider]:
+def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackProvider]:
     """A project whose candidates are at a provider on this machine, which answers well."""
-    del own_logging
     for name, value in {"PROVIDER_KEY": "key-for-tests", "LOG_LEVEL": "ERROR", "COLUMNS": "80"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/ledger.db")
